@@ -1,0 +1,63 @@
+# irefuda. `make run` brings up the practice city, `make test` proves everything; each sets the machine up by itself.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest -q
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser lint format bench soak lock clean
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup: $(VENV)/.installed ## install what is missing: Debian packages, the virtual environment
+
+$(VENV)/.installed: requirements.lock core/pyproject.toml agent/pyproject.toml server/pyproject.toml tools/debian_packages.txt tools/setup.sh
+	@bash tools/setup.sh $(VENV)
+	@touch $@
+
+run: setup ## start the practice city: web, card agent, mail, ledger; prints the address
+	@exec $(PY) tools/run.py
+
+check: setup lint test-core test-sqlite ## an answer within 2 minutes: lint, rulebook, operations and journeys on SQLite
+
+test: setup lint test-core test-sqlite test-postgres ## everything
+
+test-core: setup ## the rulebook and the verifier
+	$(PYTEST) core/tests -n $(WORKERS)
+
+test-agent: setup ## the companion program, with SoftHSM2 and the virtual card
+	$(PYTEST) agent/tests
+
+test-sqlite: setup ## the server on SQLite
+	$(PYTEST) server/tests -m "not browser" -n $(WORKERS)
+
+test-postgres: setup ## the server on a PostgreSQL cluster of its own
+	$(PY) tools/postgres.py -- $(PYTEST) server/tests -m "not browser" -n $(WORKERS)
+
+test-browser: setup ## the pages in Chromium, with the real agent and a real token
+	$(PYTEST) server/tests -m browser
+
+lint: setup ## ruff, mypy, import contracts, migrations, deployment check
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	. tools/test_env.sh && $(VENV)/bin/mypy core/src agent/src server/src
+	$(VENV)/bin/lint-imports --no-cache
+	. tools/test_env.sh && $(PY) server/manage.py makemigrations --check --dry-run
+	. tools/deploy_env.sh && $(PY) server/manage.py check --deploy --fail-level WARNING
+
+format: setup ## let ruff lay out the code
+	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .
+
+bench: setup ## measure against a floor in the same run
+	$(PY) bench/run.py
+
+soak: setup ## the tests that need very many rows or connections
+	$(PYTEST) server/tests -m soak
+
+lock: ## make the lock file again from requirements/*.in (needs uv)
+	cd requirements && uv pip compile --universal --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header dev.in -o ../requirements.lock
+
+clean: ## forget the practice city and every cache (the virtual environment stays)
+	rm -rf var .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
