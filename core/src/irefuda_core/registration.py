@@ -1,0 +1,139 @@
+"""利用者登録: who may register which card for which company (validation matrix V4–V14)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any, Literal
+
+from irefuda_core import text
+from irefuda_core.certificate import CardCertificate
+from irefuda_core.refusal import Refusal, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The knobs that agencies set differently (domain 3.4)."""
+
+    card_on_other_suppliers: bool = False
+    max_cards_per_supplier: int | None = None
+    same_holder: bool = False
+    name_mismatch: Literal["refuse", "provisional"] = "refuse"
+    fax_required: bool = True
+
+    @classmethod
+    def from_knobs(cls, knobs: Mapping[str, Any]) -> Policy:
+        """Return the policy with these knobs set and the rest at their defaults.
+
+        :raises ValueError: for a knob that does not exist or a value that it cannot have
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := set(knobs) - known:
+            raise ValueError(f"unknown policy knobs: {sorted(unknown)}")
+        if knobs.get("name_mismatch", "refuse") not in ("refuse", "provisional"):
+            raise ValueError("name_mismatch is refuse or provisional")
+        limit = knobs.get("max_cards_per_supplier")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise ValueError("max_cards_per_supplier is a number from 1, or absent")
+        for name in ("card_on_other_suppliers", "same_holder", "fax_required"):
+            if type(knobs.get(name, True)) is not bool:
+                raise ValueError(f"{name} is true or false")
+        return cls(**knobs)
+
+
+Standing = Literal["active", "suspended", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class SupplierFacts:
+    """What the register says of a supplier, as far as registration asks."""
+
+    agency_code: str
+    category: str
+    supplier_number: str
+    name: str
+    status: Standing
+    valid_from: date | None
+    valid_until: date | None
+    suspended_from: date | None
+    suspended_until: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingCard:
+    """A card that is registered in the section already."""
+
+    fingerprint: str
+    issuer_key: str
+    serial: int
+    supplier_number: str
+    holder_name: str
+    active: bool
+
+
+def refusals_to_look_up(facts: SupplierFacts, *, on: date) -> list[Refusal]:
+    """Return every reason why this supplier may not register on this day, once number and name are proven (V7)."""
+    reasons = []
+    if facts.status == "ended":
+        reasons.append(refusal("R-112"))
+    if facts.valid_from and on < facts.valid_from:
+        reasons.append(refusal("R-111", valid_from=_day(facts.valid_from)))
+    if facts.valid_until and on > facts.valid_until:
+        reasons.append(refusal("R-104", valid_until=_day(facts.valid_until)))
+    if suspended(facts, on=on):
+        until = _day(facts.suspended_until) if facts.suspended_until else "解除"
+        reasons.append(refusal("R-107", suspended_until=until))
+    return reasons
+
+
+def suspended(facts: SupplierFacts, *, on: date) -> bool:
+    """Return whether the supplier is under 指名停止 on this day."""
+    if facts.suspended_from is None:
+        return facts.status == "suspended"
+    return facts.suspended_from <= on and (facts.suspended_until is None or on <= facts.suspended_until)
+
+
+def refusals_to_register(
+    facts: SupplierFacts,
+    card: CardCertificate,
+    existing: Sequence[ExistingCard],
+    policy: Policy,
+    *,
+    authority_demo: bool,
+    on: date,
+) -> list[Refusal]:
+    """Return every reason why this card may not be registered for this supplier on this day (V5, V6, V7, V9)."""
+    reasons = refusals_to_look_up(facts, on=on)
+    same = [c for c in existing if c.active and (c.issuer_key, c.serial) == (card.issuer_key, card.serial)]
+    if any(c.supplier_number == facts.supplier_number for c in same):
+        reasons.append(refusal("R-105"))
+    elif same and not policy.card_on_other_suppliers:
+        reasons.append(refusal("R-106"))
+    mine = [c for c in existing if c.active and c.supplier_number == facts.supplier_number]
+    if policy.max_cards_per_supplier is not None and len(mine) >= policy.max_cards_per_supplier:
+        reasons.append(refusal("R-109", limit=policy.max_cards_per_supplier))
+    if policy.same_holder and any(text.name_key(c.holder_name) != text.name_key(card.holder_name) for c in mine):
+        reasons.append(refusal("R-110"))
+    if policy.name_mismatch == "refuse" and not name_agrees(card, facts, demo=authority_demo):
+        reasons.append(refusal("R-108", card_name=card.company_name or "記載なし", register_name=facts.name))
+    return reasons
+
+
+def name_agrees(card: CardCertificate, facts: SupplierFacts, *, demo: bool) -> bool:
+    """Return whether the certificate speaks for this company; a demo CA certifies nobody, so there it always does."""
+    return demo or text.accepts(text.match_names(card.company_name, facts.name))
+
+
+def company_id(agency_code: str, category: str, number: int) -> str:
+    """Return the 企業ID of 15 digits: 調達機関 4 + 区分 1 + running number 10.
+
+    :raises ValueError: when a part does not fit its width
+    """
+    if len(agency_code) != 4 or len(category) != 1 or not 0 < number < 10**10:
+        raise ValueError("agency code 4 digits, category 1 digit, number 1 to 9,999,999,999")
+    return f"{agency_code}{category}{number:010d}"
+
+
+def _day(day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日"

@@ -1,0 +1,492 @@
+"""Whether a card is to be trusted at a moment: path, dates, usage, policy, key, revocation, in numbered steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import verification as path
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from irefuda_core.certificate import (
+    AttributeMapping,
+    CardCertificate,
+    UnreadableCertificate,
+    describe,
+    fingerprint_of,
+    issuer_key_of,
+    load,
+)
+from irefuda_core.refusal import Refusal, refusal
+
+MINIMUM_RSA_BITS = 2048
+_GOOD_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+_GOOD_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_ANY_POLICY = "2.5.29.32.0"
+_MAX_DEPTH = 4
+_KNOWN_EXTENSIONS = frozenset(
+    {
+        ExtensionOID.KEY_USAGE,
+        ExtensionOID.EXTENDED_KEY_USAGE,
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.CERTIFICATE_POLICIES,
+        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    }
+)
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+
+class TrustFailure(Exception):
+    """The card is not to be trusted; one subclass per reason, `refusal` says which to the person."""
+
+    code = "K-400"
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(self.code)
+        self.values = values
+
+    @property
+    def refusal(self) -> Refusal:
+        return refusal(self.code, **self.values)
+
+
+class Unreadable(TrustFailure):
+    code = "K-401"
+
+
+class UnknownAuthority(TrustFailure):
+    code = "K-402"
+
+
+class NotYetValid(TrustFailure):
+    code = "K-403"
+
+
+class Expired(TrustFailure):
+    code = "K-404"
+
+
+class WrongUsage(TrustFailure):
+    code = "K-405"
+
+
+class WrongPolicy(TrustFailure):
+    code = "K-406"
+
+
+class WeakKey(TrustFailure):
+    code = "K-407"
+
+
+class WeakHash(TrustFailure):
+    code = "K-408"
+
+
+class Revoked(TrustFailure):
+    code = "K-409"
+
+
+class RevocationUnknown(TrustFailure):
+    code = "K-410"
+
+
+class AuthorityNotValid(TrustFailure):
+    code = "K-411"
+
+
+class BrokenPath(TrustFailure):
+    code = "K-412"
+
+
+class UnknownCriticalExtension(TrustFailure):
+    code = "K-413"
+
+
+class AuthorityRevoked(TrustFailure):
+    code = "K-414"
+
+
+class BadRevocationList(ValueError):
+    """A revocation list that is not taken; the message says why, in Japanese, for staff."""
+
+
+@dataclass(frozen=True)
+class AcceptedAuthority:
+    """A certification authority whose cards are taken, with what is asked of them."""
+
+    name: str
+    audience: str
+    root_der: bytes
+    intermediate_ders: tuple[bytes, ...]
+    policy_oids: frozenset[str]
+    mapping: AttributeMapping
+    crl_grace: timedelta
+    demo: bool
+
+    @cached_property
+    def root(self) -> x509.Certificate:
+        return load(self.root_der)
+
+    @cached_property
+    def intermediates(self) -> list[x509.Certificate]:
+        return [load(der) for der in self.intermediate_ders]
+
+    @cached_property
+    def issuer_keys(self) -> frozenset[str]:
+        return frozenset(issuer_key_of(c.subject) for c in (self.root, *self.intermediates))
+
+    @cached_property
+    def store(self) -> path.Store:
+        return path.Store([self.root])
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationList:
+    """A verified CRL: which serial numbers of one issuer are revoked, since when."""
+
+    issuer_key: str
+    number: int
+    this_update: datetime
+    next_update: datetime
+    revoked: Mapping[int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSnapshot:
+    """Everything that a judgement needs, at one version of the trust store."""
+
+    version: str
+    authorities: tuple[AcceptedAuthority, ...]
+    revocation_lists: Mapping[str, RevocationList]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A certificate of the authority on the path of a card: what must be looked at again at every judgement."""
+
+    not_before: datetime
+    not_after: datetime
+    serial: int
+    issuer_key: str
+    is_root: bool
+    names_its_list: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A card that is to be trusted, by whose word, and over which certificates."""
+
+    card: CardCertificate
+    authority: AcceptedAuthority
+    links: tuple[Link, ...]
+
+
+PathCache = MutableMapping[tuple[str, str], Accepted]
+
+
+def judge(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache | None = None) -> Accepted:
+    """Judge a certificate at a moment, in this order:
+
+    (1) it can be read; (2) its issuer is one of the accepted authorities; (3) its key and (4) its hash are strong;
+    (5) it says nothing critical that is unknown here; (6) it is a person's, for signing; (7) the path to the root
+    holds (RFC 5280, section 6); (8) it has a policy of its authority, and no certificate above excludes that policy;
+    (9) it is, and (10) the authority's certificates are, within their dates; (11) the newest verified revocation list
+    of its issuer is fresh enough and (12) does not name it; (13) nor do the lists above name its authority.
+
+    Steps 1 to 8 depend on the certificate and the trust store only, so their result may be kept in `cache`, by
+    certificate and version of the store; 9 to 13 are taken every time.
+
+    A certificate that the trust store holds between root and card was put there by people who looked at it: the list
+    that would revoke it is asked for when the certificate itself says where it is, and heeded whenever it is there.
+
+    :raises TrustFailure: for the first step that fails
+    """
+    key = (fingerprint_of(der), snapshot.version)
+    accepted = cache.get(key) if cache is not None else None
+    # A cache may serve several trust stores: a card that is good for staff must not pass as a supplier's.
+    if accepted is None or accepted.authority not in snapshot.authorities:
+        accepted = _judge_certificate(der, snapshot, at=at)
+        if cache is not None:
+            cache[key] = accepted
+    _judge_dates(accepted, at=at)  # (9), (10)
+    _judge_revocation(accepted, snapshot, at=at)  # (11), (12)
+    _judge_links(accepted, snapshot, at=at)  # (13)
+    return accepted
+
+
+def _judge_certificate(der: bytes, snapshot: TrustSnapshot, *, at: datetime) -> Accepted:
+    try:
+        certificate = load(der)
+        card = describe(certificate, der)
+    except UnreadableCertificate:  # (1)
+        raise Unreadable from None
+    authorities = [authority for authority in snapshot.authorities if card.issuer_key in authority.issuer_keys]
+    if not authorities:  # (2)
+        raise UnknownAuthority(issuer=card.issuer_text)
+    if not strong_key(certificate):  # (3)
+        raise WeakKey
+    if not _strong_hash(certificate):  # (4)
+        raise WeakHash
+    _judge_extensions(certificate)  # (5)
+    _judge_usage(certificate)  # (6)
+    failures: list[TrustFailure] = []
+    # Two authorities may bear one name: an authority that has renewed its root is in the store with the old and the new.
+    for authority in authorities:
+        try:
+            chain = _judge_path(certificate, card, authority, at=at)  # (7)
+            _judge_policy(chain, authority)  # (8)
+        except TrustFailure as failure:
+            failures.append(failure)
+        else:
+            return Accepted(describe(certificate, der, authority.mapping), authority, _links(chain))
+    raise failures[0]
+
+
+def strong_key(certificate: x509.Certificate) -> bool:
+    """Return whether the key is RSA of 2,048 bits or more, or on a NIST curve of 256 bits or more."""
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= MINIMUM_RSA_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _GOOD_CURVES)
+
+
+def _strong_hash(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
+    try:
+        return isinstance(signed.signature_hash_algorithm, _GOOD_HASHES)
+    except UnsupportedAlgorithm:
+        return False
+
+
+def _judge_extensions(certificate: x509.Certificate) -> None:
+    if any(extension.critical and extension.oid not in _KNOWN_EXTENSIONS for extension in certificate.extensions):
+        raise UnknownCriticalExtension
+
+
+def _judge_usage(certificate: x509.Certificate) -> None:
+    usage = _extension(certificate, x509.KeyUsage)
+    if usage is None or not usage.digital_signature:
+        raise WrongUsage
+    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
+        raise WrongUsage
+    constraints = _extension(certificate, x509.BasicConstraints)
+    if constraints is not None and constraints.ca:
+        raise WrongUsage
+
+
+def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _judge_path(
+    certificate: x509.Certificate, card: CardCertificate, authority: AcceptedAuthority, *, at: datetime
+) -> list[x509.Certificate]:
+    # The path is judged within the card's own dates, so that an expired card is told that it has expired (step 9).
+    moment = min(max(at, card.not_before), card.not_after)
+    verifier = (
+        path.PolicyBuilder()
+        .store(authority.store)
+        .time(moment.replace(tzinfo=None))
+        .max_chain_depth(_MAX_DEPTH)
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=_EE_POLICY)
+        .build_client_verifier()
+    )
+    try:
+        return verifier.verify(certificate, authority.intermediates).chain
+    except path.VerificationError:
+        if any(not c.not_valid_before_utc <= moment <= c.not_valid_after_utc for c in _named_above(card, authority)):
+            raise AuthorityNotValid from None
+        raise BrokenPath from None
+
+
+def _named_above(card: CardCertificate, authority: AcceptedAuthority) -> list[x509.Certificate]:
+    """Return the authority's certificates that lead to the card by their names alone."""
+    above, wanted = [], card.issuer_key
+    for _ in range(_MAX_DEPTH):
+        issuers = [c for c in (authority.root, *authority.intermediates) if issuer_key_of(c.subject) == wanted]
+        if not issuers:
+            break
+        above.extend(issuers)
+        wanted = issuer_key_of(issuers[0].issuer)
+    return above
+
+
+def _accept(_policy: path.Policy, _certificate: x509.Certificate, _extension: object) -> None:
+    """Accept an extension that a step of `judge` looks at itself."""
+
+
+def _ee_policy() -> path.ExtensionPolicy:
+    agnostic = path.Criticality.AGNOSTIC
+    return (
+        path.ExtensionPolicy.permit_all()
+        .require_present(x509.KeyUsage, agnostic, _accept)
+        .may_be_present(x509.ExtendedKeyUsage, agnostic, _accept)
+        .may_be_present(x509.CertificatePolicies, agnostic, _accept)
+    )
+
+
+def _ca_policy() -> path.ExtensionPolicy:
+    agnostic = path.Criticality.AGNOSTIC
+    return path.ExtensionPolicy.webpki_defaults_ca().may_be_present(x509.CertificatePolicies, agnostic, _accept)
+
+
+_EE_POLICY, _CA_POLICY = _ee_policy(), _ca_policy()
+
+
+def _judge_policy(chain: list[x509.Certificate], authority: AcceptedAuthority) -> None:
+    if not authority.policy_oids:
+        return
+    asserted = authority.policy_oids & (_policies(chain[0]) or frozenset())
+    for above in chain[1:-1]:
+        policies = _policies(above)
+        if policies is not None and _ANY_POLICY not in policies:
+            asserted &= policies
+    if not asserted:
+        raise WrongPolicy
+
+
+def _policies(certificate: x509.Certificate) -> frozenset[str] | None:
+    found = _extension(certificate, x509.CertificatePolicies)
+    return None if found is None else frozenset(policy.policy_identifier.dotted_string for policy in found)
+
+
+def _links(chain: list[x509.Certificate]) -> tuple[Link, ...]:
+    return tuple(
+        Link(
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+            serial=certificate.serial_number,
+            issuer_key=issuer_key_of(certificate.issuer),
+            is_root=certificate is chain[-1],
+            names_its_list=_extension(certificate, x509.CRLDistributionPoints) is not None,
+        )
+        for certificate in chain[1:]
+    )
+
+
+def _judge_dates(accepted: Accepted, *, at: datetime) -> None:
+    card = accepted.card
+    if at < card.not_before:
+        raise NotYetValid(not_before=_day(card.not_before))
+    if at > card.not_after:
+        raise Expired(not_after=_day(card.not_after))
+    if any(not link.not_before <= at <= link.not_after for link in accepted.links):
+        raise AuthorityNotValid
+
+
+def _judge_revocation(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -> None:
+    listed = snapshot.revocation_lists.get(accepted.card.issuer_key)
+    if listed is None or at > listed.next_update + accepted.authority.crl_grace:
+        raise RevocationUnknown
+    since = listed.revoked.get(accepted.card.serial)
+    if since is not None and since <= at:
+        raise Revoked(since=_day(since))
+
+
+def _judge_links(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -> None:
+    for link in accepted.links:
+        if link.is_root:
+            continue
+        listed = snapshot.revocation_lists.get(link.issuer_key)
+        if listed is None and not link.names_its_list:
+            continue
+        if listed is None or at > listed.next_update + accepted.authority.crl_grace:
+            raise RevocationUnknown
+        since = listed.revoked.get(link.serial)
+        if since is not None and since <= at:
+            raise AuthorityRevoked
+
+
+def _day(moment: datetime) -> str:
+    japan = moment + timedelta(hours=9)
+    return f"{japan.year}年{japan.month}月{japan.day}日"
+
+
+def read_crl(der: bytes, issuer_der: bytes) -> RevocationList:
+    """Return a CRL whose signature and form hold: complete, direct, numbered, with a date by which the next one comes.
+
+    :raises BadRevocationList: with the reason, in Japanese
+    """
+    issuer = load(issuer_der)
+    try:
+        return _read_crl(x509.load_der_x509_crl(der), issuer)
+    except BadRevocationList:
+        raise
+    except Exception:  # noqa: BLE001 -- the parser's errors have no common base, and every one means the same
+        raise BadRevocationList("失効リストとして読めません。") from None
+
+
+def _read_crl(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> RevocationList:
+    if crl.issuer != issuer.subject:
+        raise BadRevocationList("別の認証局の失効リストです。")
+    usage = _extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.crl_sign:
+        raise BadRevocationList("この認証局の証明書は、失効リストの署名に使うことが認められていません。")
+    if not _strong_hash(crl) or not strong_key(issuer):
+        raise BadRevocationList("失効リストの署名方式は古く、安全に使えません。")
+    if not _signed_by(crl, issuer):
+        raise BadRevocationList("失効リストの署名が正しくありません。")
+    number = _crl_number(crl)
+    if crl.next_update_utc is None:
+        raise BadRevocationList("次回更新日時がない失効リストは使えません。")
+    if crl.next_update_utc < crl.last_update_utc:
+        raise BadRevocationList("次回更新日時が発行日時より前の失効リストは使えません。")
+    return RevocationList(
+        issuer_key=issuer_key_of(crl.issuer),
+        number=number,
+        this_update=crl.last_update_utc,
+        next_update=crl.next_update_utc,
+        revoked=_revoked(crl),
+    )
+
+
+def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    key = issuer.public_key()
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        return False
+    return crl.is_signature_valid(key)
+
+
+def _crl_number(crl: x509.CertificateRevocationList) -> int:
+    number = None
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.DeltaCRLIndicator):
+            raise BadRevocationList("差分の失効リストは使えません。")
+        if isinstance(value, x509.IssuingDistributionPoint):
+            _refuse_partial(value)
+        elif isinstance(value, x509.CRLNumber):
+            number = value.crl_number
+        elif extension.critical and not isinstance(value, x509.AuthorityKeyIdentifier):
+            raise BadRevocationList("扱えない必須の項目がある失効リストは使えません。")
+    if number is None:
+        raise BadRevocationList("番号のない失効リストは使えません。")
+    return number
+
+
+def _refuse_partial(point: x509.IssuingDistributionPoint) -> None:
+    if point.indirect_crl:
+        raise BadRevocationList("間接の失効リストは使えません。")
+    only = (point.only_contains_user_certs, point.only_contains_ca_certs, point.only_contains_attribute_certs)
+    # A named distribution point may hold any part of the authority's certificates: nothing in the list says which.
+    if any(only) or point.only_some_reasons or point.full_name or point.relative_name:
+        raise BadRevocationList("分割された失効リストは使えません。")
+
+
+def _revoked(crl: x509.CertificateRevocationList) -> dict[int, datetime]:
+    revoked: dict[int, datetime] = {}
+    for entry in crl:
+        serial, since = entry.serial_number, entry.revocation_date_utc
+        if serial not in revoked or since < revoked[serial]:
+            revoked[serial] = since
+    return revoked

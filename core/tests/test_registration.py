@@ -1,0 +1,155 @@
+"""Who may register which card for which company (domain 3.7: V4–V14)."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irefuda_core import registration as rules
+from irefuda_core.certificate import CardCertificate
+
+TODAY = date(2026, 11, 24)
+FACTS = rules.SupplierFacts(
+    agency_code="9991",
+    category="0",
+    supplier_number="990000001",
+    name="（株）テスト商会01",
+    status="active",
+    valid_from=date(2025, 4, 1),
+    valid_until=date(2027, 3, 31),
+    suspended_from=None,
+    suspended_until=None,
+)
+CARD = CardCertificate(
+    der=b"",
+    fingerprint="f" * 64,
+    serial=7,
+    issuer_text="O=demo",
+    issuer_key="a" * 64,
+    not_before=datetime(2026, 1, 1, tzinfo=UTC),
+    not_after=datetime(2028, 1, 1, tzinfo=UTC),
+    company_name="株式会社テスト商会０１",
+    company_address="",
+    holder_name="青森　太郎",
+    holder_address="",
+    key_kind="RSA",
+    key_size=2048,
+)
+SAME = rules.ExistingCard("f" * 64, "a" * 64, 7, "990000001", "青森　太郎", True)
+OTHER = rules.ExistingCard("e" * 64, "a" * 64, 8, "990000001", "青森 太郎", True)
+
+
+def codes(facts=FACTS, card=CARD, existing=(), policy=None, demo=False, on=TODAY):
+    found = rules.refusals_to_register(facts, card, existing, policy or rules.Policy(), authority_demo=demo, on=on)
+    return {reason.code for reason in found}
+
+
+def test_a_qualified_company_with_its_own_card_registers():
+    assert codes() == set()
+    assert codes(existing=[OTHER]) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"status": "ended"}, "R-112"),
+        ({"status": "suspended"}, "R-107"),
+        ({"valid_from": date(2026, 11, 25)}, "R-111"),
+        ({"valid_until": date(2026, 11, 23)}, "R-104"),
+        ({"suspended_from": date(2026, 11, 24)}, "R-107"),
+        ({"suspended_from": date(2026, 11, 1), "suspended_until": date(2026, 11, 24)}, "R-107"),
+    ],
+)
+def test_each_reason_of_the_register_is_named(changed, code):
+    assert codes(replace(FACTS, **changed)) == {code}
+    assert {r.code for r in rules.refusals_to_look_up(replace(FACTS, **changed), on=TODAY)} == {code}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"valid_from": TODAY},
+        {"valid_until": TODAY},
+        {"valid_from": None, "valid_until": None},
+        {"suspended_from": date(2026, 11, 25)},
+        {"suspended_from": date(2026, 11, 1), "suspended_until": date(2026, 11, 23)},
+    ],
+)
+def test_first_and_last_day_count_and_a_suspension_ends(changed):
+    assert codes(replace(FACTS, **changed)) == set()
+
+
+def test_the_sentence_names_the_day():
+    (reason,) = rules.refusals_to_look_up(replace(FACTS, valid_until=date(2026, 3, 31)), on=TODAY)
+    assert "2026年3月31日まで" in reason.sentence
+    (reason,) = rules.refusals_to_look_up(replace(FACTS, status="suspended"), on=TODAY)
+    assert "解除まで" in reason.sentence
+
+
+def test_one_active_card_registers_once():
+    assert codes(existing=[SAME]) == {"R-105"}
+    assert codes(existing=[replace(SAME, active=False)]) == set()
+    assert codes(existing=[replace(SAME, supplier_number="990000002")]) == {"R-106"}
+    allowed = rules.Policy(card_on_other_suppliers=True)
+    assert codes(existing=[replace(SAME, supplier_number="990000002")], policy=allowed) == set()
+    assert codes(existing=[SAME], policy=allowed) == {"R-105"}
+
+
+def test_the_agency_may_limit_the_cards_of_a_company():
+    assert codes(existing=[OTHER], policy=rules.Policy(max_cards_per_supplier=1)) == {"R-109"}
+    assert codes(existing=[OTHER], policy=rules.Policy(max_cards_per_supplier=2)) == set()
+    stranger = replace(OTHER, holder_name="別人　次郎")
+    assert codes(existing=[stranger], policy=rules.Policy(same_holder=True)) == {"R-110"}
+    assert codes(existing=[OTHER], policy=rules.Policy(same_holder=True)) == set()
+
+
+@pytest.mark.parametrize("written", ["", "株式会社テスト商会０２", "株式会社テスト商合０１", "有限会社テスト商会０１"])
+def test_a_certificate_that_does_not_say_the_company_s_name_is_refused(written):
+    card = replace(CARD, company_name=written)
+    assert codes(card=card) == {"R-108"}
+    assert codes(card=card, policy=rules.Policy(name_mismatch="provisional")) == set()
+    assert not rules.name_agrees(card, FACTS, demo=False)
+    assert codes(card=card, demo=True) == set()
+
+
+@given(
+    status=st.sampled_from(["active", "suspended", "ended"]),
+    dates=st.tuples(*[st.none() | st.dates(date(2020, 1, 1), date(2030, 12, 31))] * 4),
+    on=st.dates(date(2020, 1, 1), date(2030, 12, 31)),
+)
+def test_what_may_not_be_looked_up_may_not_be_registered(status, dates, on):
+    facts = replace(
+        FACTS,
+        status=status,
+        valid_from=dates[0],
+        valid_until=dates[1],
+        suspended_from=dates[2],
+        suspended_until=dates[3],
+    )
+    looked_up = {reason.code for reason in rules.refusals_to_look_up(facts, on=on)}
+    assert looked_up == codes(facts, on=on)
+    if facts.valid_until and not looked_up:
+        assert on <= facts.valid_until
+        assert "R-104" in codes(facts, on=facts.valid_until + timedelta(days=1))
+
+
+def test_a_policy_knob_that_does_not_exist_is_a_mistake():
+    assert rules.Policy.from_knobs({"max_cards_per_supplier": 3}).max_cards_per_supplier == 3
+    for wrong in ({"max_cards": 3}, {"name_mismatch": "ignore"}, {"max_cards_per_supplier": 0}, {"fax_required": "no"}):
+        with pytest.raises(ValueError):
+            rules.Policy.from_knobs(wrong)
+
+
+@given(st.integers(1, 10**10 - 1))
+def test_a_company_id_has_fifteen_digits_and_gives_its_number_back(number):
+    company = rules.company_id("9992", "1", number)
+    assert len(company) == 15
+    assert (company[:4], company[4], int(company[5:])) == ("9992", "1", number)
+
+
+@pytest.mark.parametrize("parts", [("999", "1", 1), ("9992", "", 1), ("9992", "1", 0), ("9992", "1", 10**10)])
+def test_a_company_id_of_another_width_is_never_made(parts):
+    with pytest.raises(ValueError):
+        rules.company_id(*parts)

@@ -1,0 +1,159 @@
+"""Text as people type it (manual 1.2, domain 11.4)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irefuda_core import text
+
+lines = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@given(lines)
+def test_folding_leaves_every_kanji_and_is_idempotent(typed):
+    once = text.to_half_width(typed)
+    assert text.to_half_width(once) == once
+    kanji = [c for c in typed if "\u4e00" <= c <= "\u9fff" or "\uf900" <= c <= "\ufaff"]
+    assert [c for c in once if c in kanji] == kanji
+    assert [c for c in text.to_full_width(typed) if c in kanji] == kanji
+
+
+@given(lines)
+def test_cleaning_never_raises_anything_but_a_refusal(typed):
+    for clean in (text.clean_supplier_number, text.clean_postal_code, text.clean_phone, text.clean_email, lambda t: text.clean_text(t, max_length=40)):  # fmt: skip
+        cleaned = _or_none(clean, typed)
+        assert cleaned is None or clean(cleaned) == cleaned
+
+
+def _or_none(clean, typed):
+    try:
+        return clean(typed)
+    except text.InvalidText:
+        return None
+
+
+@pytest.mark.parametrize("hyphen", "-‐‑‒–—―−ーｰ－")
+def test_every_hyphen_is_one(hyphen):
+    assert text.clean_postal_code(f"０３０{hyphen}０８０１") == "030-0801"
+    assert text.clean_phone(f"０３{hyphen}1234{hyphen}５６７８") == "03-1234-5678"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("1234567", "R-101"),
+        ("12345678", "R-101"),
+        ("1234567890", "R-101"),
+        ("12345678-", "R-101"),
+        ("業者番号九文字です", "R-101"),
+    ],
+)
+def test_a_supplier_number_has_nine_letters_and_digits(typed, code):
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_supplier_number(typed)
+    assert invalid.value.refusal.code == code
+
+
+def test_a_supplier_number_is_converted_not_refused():
+    assert text.clean_supplier_number(" ９９００００００１ ") == "990000001"
+    assert text.clean_supplier_number("ab0000001") == "AB0000001"
+
+
+@pytest.mark.parametrize("typed", ["(株)テスト商会01", "（株）テスト商会０１", "㈱テスト商会01", "株式会社テスト商会01", "株式会社　テスト商会　01", "株式会社ﾃｽﾄ商会01"])  # fmt: skip
+def test_one_company_however_it_is_written(typed):
+    assert text.accepts(text.match_names(typed, "（株）テスト商会01"))
+
+
+def test_variant_characters_are_one_and_one_wrong_character_is_another_company():
+    assert text.match_names("㈱髙﨑建設", "株式会社高崎建設") is text.MatchLevel.SAME_KEY
+    assert text.match_names("高崎建設㈱", "株式会社高崎建設") is text.MatchLevel.TYPE_POSITION
+    assert text.match_names("高﨑建没", "高崎建設") is text.MatchLevel.NEAR
+    assert not text.accepts(text.MatchLevel.NEAR)
+    assert text.match_names("有限会社高崎建設", "株式会社高崎建設") is not text.MatchLevel.SAME_KEY
+
+
+@given(lines, lines)
+def test_matching_is_symmetric_and_reflexive(one, other):
+    assert text.match_names(one, other) is text.match_names(other, one)
+    assert text.match_names(one, one) is text.MatchLevel.EXACT
+
+
+@given(
+    lines,
+    st.sampled_from(["株式会社", "(株)", "（株）", "㈱", "有限会社", "㈲", "(特非)"]),
+    st.sampled_from(["", " ", "　"]),
+)
+def test_the_key_survives_widths_spaces_and_the_place_of_the_kind_of_company(name, form, space):
+    body = text.name_key(name)
+    if body.legal_form or not body.body or "\u3099" in name or "\u309a" in name:
+        return
+    before, after = text.name_key(f"{form}{space}{name}"), text.name_key(f"{name}{space}{form}")
+    assert (before.body, before.position) == (body.body, "before")
+    assert (after.body, after.legal_form, after.position) == (body.body, before.legal_form, "after")
+    assert text.accepts(text.match_names(f"{form}{space}{name}", f"{name}{form}"))
+
+
+@pytest.mark.parametrize(("one", "other"), [("・", "．"), ("", "・"), ("-", "")])
+def test_names_of_nothing_but_signs_agree_with_none(one, other):
+    assert not text.accepts(text.match_names(one, other))
+
+
+@pytest.mark.parametrize(("typed", "stored"), [("ｶﾞｷﾞｸﾞ工業", "ガギグ工業"), ("ﾃｽﾄ･ﾎｰﾙ", "テスト・ホール"), ("あﾞ", "あ゛"), ("神\ufa19隆\uf9dc", "神\ufa19隆\uf9dc"), ("㈱①", "㈱①")])  # fmt: skip
+def test_what_is_stored_is_what_was_written_but_for_half_width_kana(typed, stored):
+    assert text.clean_text(typed, max_length=40) == stored
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [("０３－１２３４－５６７８", "03-1234-5678"), ("017(734)1111", "017-734-1111"), ("０１７-(734)-1111", "017-734-1111"), ("0177341111", "0177341111"), ("090 1234 5678", "090-1234-5678")],
+)  # fmt: skip
+def test_a_phone_number_is_stored_in_half_width(typed, stored):
+    assert text.clean_phone(typed) == stored
+
+
+@pytest.mark.parametrize("typed", ["", "123", "1234567890", "03-1234-567", "03-1234-56789a", "03--1234-5678", "+81-3-1234-5678"])  # fmt: skip
+def test_what_is_no_phone_number_is_refused(typed):
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_phone(typed)
+    assert invalid.value.refusal.code == "P-804"
+
+
+@pytest.mark.parametrize("bad", ["改行\nあり", "タブ\tあり", "\u202e逆", "\x00", "見え\u200bない", "外字\ue000"])
+def test_control_characters_are_refused(bad):
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_text(bad + "末", max_length=40)
+    assert invalid.value.refusal.code == "P-801"
+
+
+def test_length_is_counted_in_characters_as_people_see_them():
+    assert text.clean_text("葛\U000e0100" * 20, max_length=20)
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_text("あ" * 41, max_length=40)
+    assert "40文字以内" in invalid.value.refusal.remedy
+
+
+@pytest.mark.parametrize("bad", ["a@b", "a b@example.jp", "a@example.jp\nBcc: x@example.jp", "@example.jp", "a@-x.jp", "a@@x.jp", "あ@example.jp"])  # fmt: skip
+def test_an_address_that_no_server_takes_is_refused(bad):
+    with pytest.raises(text.InvalidText):
+        text.clean_email(bad)
+
+
+@given(lines.filter(lambda s: len(text.fold_for_search(s)) >= 2), st.data())
+def test_any_part_of_two_characters_or_more_is_found(name, data):
+    key = text.fold_for_search(name)
+    start = data.draw(st.integers(0, len(key) - 2))
+    part = key[start : data.draw(st.integers(start + 2, len(key)))]
+    assert set(text.query_terms(part)) <= set(text.search_terms(name))
+
+
+@given(lines.filter(text.fold_for_search))
+def test_one_character_is_the_beginning_of_a_term(name):
+    key = text.fold_for_search(name)
+    for character in key:
+        (term,) = text.query_terms(character)
+        assert any(found.startswith(term) for found in text.search_terms(name))
+
+
+def test_the_reading_is_found_in_hiragana_and_in_half_width():
+    assert text.fold_for_search("あおもりけんせつ") == text.fold_for_search("ｱｵﾓﾘｹﾝｾﾂ") == "アオモリケンセツ"
+    assert text.query_terms("　") == []

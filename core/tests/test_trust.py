@@ -1,0 +1,138 @@
+"""A card at a moment: every reason to refuse it is its own."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from pki_builder import NOON, POLICY, Authority
+
+from irefuda_core import trust
+from irefuda_core.certificate import DEFAULT_MAPPING, read_certificate, shown
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+def snapshot(authority, *, crl=None, policies=frozenset({POLICY}), version="1", audience="supplier"):
+    accepted = trust.AcceptedAuthority(
+        name="test",
+        audience=audience,
+        root_der=authority.root.der,
+        intermediate_ders=(authority.issuing.der,),
+        policy_oids=policies,
+        mapping=DEFAULT_MAPPING,
+        crl_grace=timedelta(hours=24),
+        demo=False,
+    )
+    listed = trust.read_crl(crl or authority.crl(), authority.issuing.der)
+    return trust.TrustSnapshot(version, (accepted,), {listed.issuer_key: listed})
+
+
+@pytest.mark.parametrize(
+    "variation",
+    [{}, {"key": "rsa"}, {"key": "p384"}, {"purposes": None}, {"san": False}, {"policy_critical": True}],
+    ids=str,
+)
+def test_good_cards_are_accepted(authority, variation):
+    keys = {
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    }
+    if "key" in variation:
+        variation = {"key": keys[variation["key"]]()}
+    card = authority.card(**variation)
+    assert (
+        trust.judge(card.der, snapshot(authority), at=NOON).card.fingerprint == read_certificate(card.der).fingerprint
+    )
+
+
+def bad_cards(authority):
+    stranger = Authority(label="stranger")
+    forged = Authority()  # the same names, other keys
+    yield trust.UnknownAuthority, stranger.card()
+    yield trust.BrokenPath, forged.card()
+    yield trust.NotYetValid, authority.card(starts=timedelta(days=1))
+    yield trust.Expired, authority.card(starts=timedelta(days=-30), ends=timedelta(seconds=-1))
+    yield trust.WrongUsage, authority.card(usage={"key_encipherment": True})
+    yield trust.WrongUsage, authority.card(usage={})
+    yield trust.WrongUsage, authority.card(purposes=(ExtendedKeyUsageOID.SERVER_AUTH,))
+    yield trust.WrongUsage, authority.card(ca=True)
+    yield trust.WrongPolicy, authority.card(policy=None)
+    yield trust.WrongPolicy, authority.card(policy="1.2.3.4")
+    yield trust.WeakKey, authority.card(key=rsa.generate_private_key(65537, 1024))
+    yield trust.WeakHash, authority.card(hash_algorithm=hashes.SHA224())
+
+
+def test_every_bad_card_is_refused_for_its_own_reason(authority):
+    trusted = snapshot(authority)
+    for reason, card in bad_cards(authority):
+        with pytest.raises(trust.TrustFailure) as failure:
+            trust.judge(card.der, trusted, at=NOON)
+        assert type(failure.value) is reason
+        assert failure.value.refusal.code == reason.code
+
+
+def test_a_revoked_card_and_a_stale_list(authority):
+    card = authority.card(serial=77)
+    listed = snapshot(authority, crl=authority.crl(revoked={77: NOON - timedelta(days=1)}))
+    with pytest.raises(trust.Revoked) as failure:
+        trust.judge(card.der, listed, at=NOON)
+    assert "2026年11月23日" in failure.value.refusal.sentence
+    stale = snapshot(authority, crl=authority.crl(issued=timedelta(days=-3), next_in=timedelta(hours=-25)))
+    with pytest.raises(trust.RevocationUnknown):
+        trust.judge(card.der, stale, at=NOON)
+    within_grace = snapshot(authority, crl=authority.crl(issued=timedelta(days=-3), next_in=timedelta(hours=-23)))
+    assert trust.judge(card.der, within_grace, at=NOON)
+
+
+def test_the_cache_keeps_paths_but_never_dates_or_revocations(authority):
+    card, cache = authority.card(serial=78), {}
+    assert trust.judge(card.der, snapshot(authority), at=NOON, cache=cache)
+    with pytest.raises(trust.Revoked):
+        trust.judge(card.der, snapshot(authority, crl=authority.crl(revoked={78: NOON})), at=NOON, cache=cache)
+    with pytest.raises(trust.Expired):
+        trust.judge(card.der, snapshot(authority), at=NOON + timedelta(days=2000), cache=cache)
+
+
+def test_one_cache_for_two_trust_stores_never_lets_a_card_cross(authority):
+    stranger, cache = Authority(label="staff"), {}
+    card = stranger.card()
+    assert trust.judge(card.der, snapshot(stranger, audience="staff"), at=NOON, cache=cache)
+    with pytest.raises(trust.UnknownAuthority):
+        trust.judge(card.der, snapshot(authority), at=NOON, cache=cache)
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ((x509.DeltaCRLIndicator(1), True), "差分"),
+        ((x509.IssuingDistributionPoint(None, None, True, False, None, False, False), True), "分割"),
+        ((x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True), "間接"),
+    ],
+)
+def test_lists_of_unsupported_kinds_are_refused(authority, extra, why):
+    with pytest.raises(trust.BadRevocationList, match=why):
+        trust.read_crl(authority.crl(extra=(extra,)), authority.issuing.der)
+
+
+def test_a_list_by_another_key_or_without_number_is_refused(authority):
+    with pytest.raises(trust.BadRevocationList, match="署名"):
+        trust.read_crl(Authority().crl(), authority.issuing.der)
+    with pytest.raises(trust.BadRevocationList, match="別の認証局"):
+        trust.read_crl(authority.crl(signer=authority.root), authority.issuing.der)
+    with pytest.raises(trust.BadRevocationList, match="番号"):
+        trust.read_crl(authority.crl(number=None), authority.issuing.der)
+
+
+def test_the_screens_words_come_from_the_directory_name(authority):
+    card = read_certificate(authority.card(serial=246187065731116185158328469941009070494604893755).der)
+    assert card.serial_text == "246187065731116185158328469941009070494604893755"
+    assert (card.company_name, card.holder_name) == ("株式会社テスト商会01", "テスト 1太郎")
+    assert card.company_address == "青森県 青森市中央1-22-5"
+    assert card.issuer_text == "OU=testca,O=test,ST=Kanagawa,C=JP"
+    assert shown(card.holder_address) == "証明書に記載なし"
