@@ -1,0 +1,245 @@
+"""The parent's side of the card: one worker process per operation, one operation at a time, each with a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from irefuda_agent.faults import CODES
+from irefuda_agent.settings import Module
+from irefuda_core.certificate import CardCertificate, UnreadableCertificate, read_certificate, shown
+from irefuda_core.refusal import Refusal, refusal
+
+POLL_SECONDS = 0.7
+LIST_LIMIT = 10.0
+USE_LIMIT = 30.0
+# Debug switches of card software that would write the PIN into a log file.
+_NEVER_PASSED_ON = ("OPENSC_DEBUG", "PKCS11SPY", "PKCS11SPY_OUTPUT", "PYTHONDEVMODE")
+_LINE_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CardChoice:
+    """The card that the person chose, as the worker finds it again."""
+
+    module: str
+    slot_id: int
+    token_serial: str
+    fingerprint: str
+
+
+class Worker:
+    """A worker process for one module."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
+        """Return the worker's answer; a hang or a crash of the module is the answer `module_timeout` or `module_failed`."""
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "irefuda_agent.worker",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON},
+                limit=_LINE_LIMIT,
+            )  # fmt: skip
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(json.dumps({**request, "module": self.module.path}).encode() + b"\n")
+            await stdin.drain()
+            line = await asyncio.wait_for(stdout.readline(), limit)
+            answer: dict[str, Any] = json.loads(line)
+        except TimeoutError:
+            await self.end()
+            return {"faults": ["module_timeout"]}
+        except (ValueError, OSError):
+            await self.end()
+            return {"faults": ["module_failed"]}
+        return answer
+
+    async def end(self) -> None:
+        """End the process and wait for it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Cards:
+    """The cards in the readers, through all modules of the settings."""
+
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        *,
+        clock: Callable[[], datetime],
+        list_limit: float = LIST_LIMIT,
+        use_limit: float = USE_LIMIT,
+    ) -> None:
+        self.modules = tuple(modules)
+        self.clock = clock
+        self.list_limit = list_limit
+        self.use_limit = use_limit
+        # PKCS#11 logs in a process, not a session: two operations at once would see each other's login.
+        self._one_at_a_time = asyncio.Lock()
+        self._listeners: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._polling: asyncio.Task[None] | None = None
+
+    async def look(self) -> dict[str, Any]:
+        """Return what is in the readers now, from workers that end with it."""
+        workers = [Worker(module) for module in self.modules]
+        try:
+            return await self._listed(workers)
+        finally:
+            for worker in workers:
+                await worker.end()
+
+    async def looks(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield what is in the readers, again and again; polling lives only while someone listens."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=1)
+        self._listeners.add(queue)
+        if self._polling is None:
+            self._polling = asyncio.create_task(self._poll())
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners.discard(queue)
+            if not self._listeners and self._polling is not None:
+                polling, self._polling = self._polling, None
+                polling.cancel()
+                # Waited for in a task of its own: this one may be on its way out by cancellation.
+                await asyncio.shield(asyncio.gather(polling, return_exceptions=True))
+
+    async def _poll(self) -> None:
+        """Look at the readers with workers that never see a PIN, and tell every listener."""
+        workers = [Worker(module) for module in self.modules]
+        try:
+            while True:
+                look = await self._listed(workers)
+                for queue in self._listeners:
+                    if queue.full():
+                        queue.get_nowait()
+                    queue.put_nowait(look)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            for worker in workers:
+                await worker.end()
+
+    async def _listed(self, workers: Sequence[Worker]) -> dict[str, Any]:
+        cards: list[dict[str, Any]] = []
+        faults: list[dict[str, str]] = []
+        for worker in workers:
+            answer = await self._ask(worker, "cards")
+            faults += [_fault_of(name, worker.module) for name in answer.get("faults", [])]
+            for card in answer.get("cards", []):
+                cards += _choices(card, worker.module, self.clock())
+        if not cards and not faults:
+            faults.append(refusal_json(fault_refusal(await self._why_none(workers))))
+        return {"cards": cards, "faults": faults}
+
+    async def _why_none(self, workers: Sequence[Worker]) -> str:
+        if not workers:
+            return "module_missing"
+        answer = await self._ask(workers[0], "readers")
+        if "readers" not in answer:
+            return "module_failed"
+        if answer["readers"] is None:
+            return "no_reader_service"
+        return "no_card" if answer["readers"] else "no_reader"
+
+    async def _ask(self, worker: Worker, operation: str) -> dict[str, Any]:
+        async with self._one_at_a_time:
+            return await worker.ask({"operation": operation}, self.list_limit)
+
+    async def use(self, choice: CardChoice, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the worker's answer to a request that needs the PIN; the worker ends with it."""
+        module = next((m for m in self.modules if m.path == choice.module), None)
+        if module is None:
+            return {"faults": ["module_missing"]}
+        worker = Worker(module)
+        chosen = {"slot_id": choice.slot_id, "token_serial": choice.token_serial, "fingerprint": choice.fingerprint}
+        async with self._one_at_a_time:
+            try:
+                return await worker.ask({"operation": "use", **chosen, **request}, self.use_limit)
+            finally:
+                await worker.end()
+
+
+def _fault_of(name: str, module: Module) -> dict[str, str]:
+    return {**refusal_json(fault_refusal(name)), "module": module.name}
+
+
+def fault_refusal(name: str) -> Refusal:
+    """Return the refusal of a name from the error contract."""
+    return refusal(CODES[name])
+
+
+def refusal_json(reason: Refusal) -> dict[str, str]:
+    """Return a refusal as the page's script reads it."""
+    return {"code": reason.code, "sentence": reason.sentence, "remedy": reason.remedy}
+
+
+def _choices(card: dict[str, Any], module: Module, now: datetime) -> list[dict[str, Any]]:
+    """Return one row per certificate of a card; a card that shows none before the PIN is one row of its own."""
+    common = {
+        "module": module.path,
+        "slot_id": card["slot_id"],
+        "token_serial": card["token_serial"],
+        "reader": card["reader"],
+        "few_tries": card["few_tries"],
+        "final_try": card["final_try"],
+        "locked": card["locked"],
+    }
+    if card.get("fault"):
+        return [{**common, "fingerprint": "", "choosable": False, "note": _sentence(card["fault"])}]
+    rows = [certificate_row(base64.b64decode(der), now) for der in card["certificates"]]
+    if not rows:
+        rows = [{"fingerprint": "", "label": card["label"], "choosable": True, "note": "証明書は、PIN番号を入力した後に読み取ります。"}]  # fmt: skip
+    for row in rows:
+        if card["locked"]:
+            row |= {"choosable": False, "note": _sentence("pin_locked")}
+    return [{**common, **row} for row in rows]
+
+
+def certificate_row(der: bytes, now: datetime) -> dict[str, Any]:
+    """Return a certificate as the page shows it; one that is not valid now is shown and cannot be chosen."""
+    try:
+        certificate = read_certificate(der)
+    except UnreadableCertificate:
+        return {"fingerprint": "", "choosable": False, "note": _sentence("no_suitable_certificate")}
+    note = _date_note(certificate, now)
+    return {
+        "fingerprint": certificate.fingerprint,
+        "company_name": shown(certificate.company_name),
+        "holder_name": shown(certificate.holder_name),
+        "issuer": certificate.issuer_text,
+        "expires_on": f"{certificate.not_after.astimezone():%Y/%m/%d}",
+        "choosable": not note,
+        "note": note,
+    }
+
+
+def _date_note(certificate: CardCertificate, now: datetime) -> str:
+    if now > certificate.not_after:
+        return _sentence("certificate_expired")
+    if now < certificate.not_before:
+        return _sentence("certificate_not_yet_valid")
+    return ""
+
+
+def _sentence(name: str) -> str:
+    return fault_refusal(name).sentence

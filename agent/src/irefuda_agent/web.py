@@ -1,0 +1,175 @@
+"""The companion program's HTTP side: the popup page, and the calls of its script."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import json
+import secrets
+import string
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from irefuda_agent import dialogue as dialogues
+from irefuda_agent.cards import CardChoice, Cards, certificate_row, fault_refusal, refusal_json
+from irefuda_agent.guards import Guards
+from irefuda_agent.settings import Settings
+from irefuda_core.refusal import Refused, refusal
+
+# After these nothing that the person types in this popup can help.
+_FINAL = ("C-215", "C-219", "K-440")
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+def now() -> datetime:
+    """Return the moment; the only place of the companion program that looks at the clock."""
+    return datetime.now(UTC)
+
+
+class Web:
+    """The routes and what they share: settings, cards, open dialogues, the secret of this run."""
+
+    def __init__(self, settings: Settings, cards: Cards, *, secret: str, clock: Callable[[], datetime] = now) -> None:
+        self.settings = settings
+        self.cards = cards
+        self.secret = secret
+        self.clock = clock
+        self.dialogues = dialogues.Dialogues()
+
+    def application(self, port: int) -> Guards:
+        """Return the ASGI application for this port."""
+        routes = [
+            Route("/", self.popup),
+            Route("/pages/{name}", self.page_part),
+            Route("/api/begin", self.begin, methods=["POST"]),
+            Route("/api/cards", self.card_list, methods=["POST"]),
+            Route("/api/use", self.use, methods=["POST"]),
+        ]
+        return Guards(Starlette(routes=routes), port=port, secret=self.secret)
+
+    async def popup(self, request: Request) -> Response:
+        """Answer with the popup page under a new dialogue."""
+        return HTMLResponse(page("dialog.html", secret=self.secret, dialogue=self.dialogues.start()))
+
+    async def page_part(self, request: Request) -> Response:
+        """Answer with a script or a style sheet of the pages."""
+        name = request.path_params["name"]
+        part = resources.files("irefuda_agent") / "pages" / name
+        kind = _TYPES.get(name[name.rfind(".") :]) if "/" not in name and "\\" not in name else None
+        if kind is None or not part.is_file():
+            raise HTTPException(404)
+        return Response(part.read_bytes(), media_type=kind)
+
+    async def begin(self, request: Request) -> Response:
+        """Take the first message of a site; answer what to show, or why not."""
+        body = await _body(request)
+        try:
+            dialogue = self.dialogues.named(body.get("dialogue"))
+            asked = dialogues.listen(dialogue, body.get("origin"), body.get("message"), self.settings)
+        except Refused as refused:
+            return _refused(refused)
+        return JSONResponse(dialogues.shown_to_person(asked, self.settings))
+
+    async def card_list(self, request: Request) -> Response:
+        """Answer with one line per look at the readers, for as long as the page listens."""
+        body = await _body(request)
+        try:
+            if self.dialogues.named(body.get("dialogue")).request is None:
+                raise Refused(refusal("C-219"))
+        except Refused as refused:
+            return _refused(refused)
+        return StreamingResponse(self._lines(), media_type="application/x-ndjson")
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(self.cards.looks()) as looks:
+            async for look in looks:
+                yield json.dumps(look, ensure_ascii=False).encode() + b"\n"
+
+    async def use(self, request: Request) -> Response:
+        """Use the chosen card with the PIN, once; a success ends the dialogue."""
+        body = await _body(request)
+        try:
+            asked = self.dialogues.named(body.get("dialogue")).request
+            if asked is None:
+                raise Refused(refusal("C-219"))
+            person = _person(asked, body)
+            answer = await self.cards.use(_choice(asked, body), _work(asked, body, int(self.clock().timestamp())))
+        except Refused as refused:
+            return _refused(refused)
+        if faults := answer.get("faults"):
+            return JSONResponse({"refusals": [refusal_json(fault_refusal(name)) for name in faults]})
+        if choices := answer.get("choose"):
+            return JSONResponse({"choose": [certificate_row(base64.b64decode(der), self.clock()) for der in choices]})
+        self.dialogues.end(body["dialogue"])
+        if asked.kind == "sign":
+            return JSONResponse({"reply": {"type": "signed", "v": 1, "jws": answer["jws"]}})
+        return JSONResponse({"reply": {"type": "token", "v": 1, "token": answer["token"], "person_in_charge": person}})
+
+
+def page(name: str, **values: str) -> str:
+    """Return a page of the program with its values filled in."""
+    template = (resources.files("irefuda_agent") / "pages" / name).read_text(encoding="utf-8")
+    return string.Template(template).substitute({key: html.escape(value) for key, value in values.items()})
+
+
+def new_secret() -> str:
+    """Return the secret of one run."""
+    return secrets.token_urlsafe(32)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        raise HTTPException(400) from None
+    if not isinstance(body, dict):
+        raise HTTPException(400)
+    return body
+
+
+def _refused(refused: Refused) -> Response:
+    reasons = [refusal_json(reason) for reason in refused.refusals]
+    return JSONResponse({"refusals": reasons, "final": any(reason["code"] in _FINAL for reason in reasons)})
+
+
+def _person(asked: dialogues.Request, body: dict[str, Any]) -> str:
+    person = body.get("person_in_charge", "")
+    if not isinstance(person, str) or not person.isprintable():
+        raise Refused(refusal("P-801"))
+    if len(person) > 20:
+        raise Refused(refusal("P-802", max_length=20))
+    return person.strip()
+
+
+def _choice(asked: dialogues.Request, body: dict[str, Any]) -> CardChoice:
+    try:
+        card = body["card"]
+        choice = CardChoice(card["module"], card["slot_id"], card["token_serial"], card["fingerprint"])
+    except (KeyError, TypeError):
+        raise Refused(refusal("C-219")) from None
+    texts = (choice.module, choice.token_serial, choice.fingerprint)
+    if type(choice.slot_id) is not int or not all(isinstance(text, str) for text in texts):
+        raise Refused(refusal("C-219"))
+    if asked.kind == "sign" and choice.fingerprint not in ("", asked.fingerprint):
+        raise Refused(refusal("C-224"))
+    return choice
+
+
+def _work(asked: dialogues.Request, body: dict[str, Any], at: int) -> dict[str, Any]:
+    pin = body.get("pin")
+    if not isinstance(pin, str) or not 1 <= len(pin) <= 100:
+        raise Refused(fault_refusal("pin_length"))
+    work = {"kind": asked.kind, "pin": pin, "at": at, "last_try_confirmed": body.get("last_try_confirmed") is True}
+    if asked.document is None:
+        return {**work, "origin": asked.site.origin, "nonce": asked.nonce}
+    typ = asked.document.type.typ(asked.site.realm)
+    return {**work, "typ": typ, "document": asked.document_text, "fingerprint": asked.fingerprint}

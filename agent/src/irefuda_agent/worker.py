@@ -1,0 +1,288 @@
+"""The process that talks to a PKCS#11 module: `python -m irefuda_agent.worker`.
+
+One JSON line on stdin is one request, one JSON line on stdout its answer. A vendor's module may crash or hang here without
+taking the companion program along, and the PIN, which comes by stdin only, leaves memory with this process.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pkcs11
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from pkcs11 import Attribute, Mechanism, ObjectClass, TokenFlag
+from pkcs11 import exceptions as p11
+
+from irefuda_agent.readers import connected_readers
+from irefuda_core import jws, possession
+from irefuda_core.certificate import UnreadableCertificate, fingerprint_of, load
+
+APP_VERSION = "irefuda-card-agent/0.1.0"
+# PKCS#1 v1.5 (RFC 8017, 9.2): the DigestInfo prefix of SHA-256, for modules that only do the bare RSA operation.
+_SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+_GONE = (p11.DeviceRemoved, p11.SessionHandleInvalid, p11.SessionClosed, p11.TokenNotPresent, p11.ObjectHandleInvalid)
+
+
+class Fault(Exception):
+    """Something stands in the way; `name` is from the error contract."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.names = names
+
+
+def _open_module(path: str) -> Any:
+    if not Path(path).is_file():
+        raise Fault("module_missing")
+    try:
+        return pkcs11.lib(path)
+    except (RuntimeError, p11.PKCS11Error):
+        raise Fault("module_failed") from None
+
+
+class Reading:
+    """What the readers of one module hold; certificates are read once per inserted card."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], list[bytes]] = {}
+
+    def cards(self, path: str) -> list[dict[str, Any]]:
+        """Return every card that is inserted now, without a PIN."""
+        library = _open_module(path)
+        try:
+            found = [card for slot in library.get_slots(token_present=True) if (card := self._card(slot))]
+        except p11.PKCS11Error:
+            # SoftHSM and some vendors' modules stay broken after a card has gone, until they are initialised again.
+            library.reinitialize()
+            self._known.clear()
+            found = [card for slot in library.get_slots(token_present=True) if (card := self._card(slot))]
+        present = {(card["slot_id"], card["token_serial"]) for card in found}
+        self._known = {key: value for key, value in self._known.items() if key in present}
+        return found
+
+    def _card(self, slot: Any) -> dict[str, Any] | None:
+        card: dict[str, Any] = {"slot_id": slot.slot_id, "reader": slot.slot_description.strip(), "token_serial": ""}
+        try:
+            token = slot.get_token()
+            if TokenFlag.TOKEN_INITIALIZED not in token.flags:
+                return None
+            card |= {"token_serial": token.serial.hex(), "label": token.label.strip(), **_tries(token)}
+            key = (slot.slot_id, card["token_serial"])
+            if key not in self._known:
+                self._known[key] = _certificates_without_pin(token)
+        except p11.TokenNotRecognised:
+            return card | {"fault": "not_recognised", "certificates": [], **_NO_TRIES_KNOWN}
+        except p11.TokenNotPresent:
+            return None
+        return card | {"certificates": [base64.b64encode(der).decode() for der in self._known[key]]}
+
+
+_NO_TRIES_KNOWN = {"few_tries": False, "final_try": False, "locked": False}
+
+
+def _tries(token: Any) -> dict[str, bool]:
+    return {
+        "few_tries": TokenFlag.USER_PIN_COUNT_LOW in token.flags,
+        "final_try": TokenFlag.USER_PIN_FINAL_TRY in token.flags,
+        "locked": TokenFlag.USER_PIN_LOCKED in token.flags,
+    }
+
+
+def _certificates_without_pin(token: Any) -> list[bytes]:
+    session = token.open()
+    try:
+        return [der for _, der in _usable_certificates(session)]
+    finally:
+        _close(session)
+
+
+def _usable_certificates(session: Any) -> list[tuple[bytes, bytes]]:
+    """Return (CKA_ID, DER) of the certificates that may sign: no CA's, and not without digitalSignature."""
+    found = []
+    for item in session.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE}):
+        der = bytes(item[Attribute.VALUE])
+        try:
+            certificate = load(der)
+        except UnreadableCertificate:
+            continue
+        if _may_sign(certificate):
+            found.append((bytes(item[Attribute.ID]), der))
+    return found
+
+
+def _may_sign(certificate: x509.Certificate) -> bool:
+    try:
+        if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return False
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _close(session: Any) -> None:
+    try:
+        session.close()
+    except p11.PKCS11Error:
+        return  # the card has been pulled out: the session went with it
+
+
+def use_card(request: dict[str, Any]) -> dict[str, Any]:
+    """Log in with the PIN, once, and sign what is asked for; never tries a PIN a second time."""
+    slot, token = _chosen(request)
+    flags = _tries(token)
+    if flags["locked"]:
+        raise Fault("pin_locked")
+    if flags["final_try"] and not request["last_try_confirmed"]:
+        raise Fault("pin_final_try")
+    session = _log_in(slot, token, request["pin"])
+    try:
+        return _sign_with(session, slot, request)
+    except _GONE:
+        raise Fault("card_removed") from None
+    except p11.PKCS11Error:
+        raise Fault("card_removed" if _is_gone(slot) else "module_failed") from None
+    finally:
+        _close(session)
+
+
+def _chosen(request: dict[str, Any]) -> tuple[Any, Any]:
+    """Return slot and token of the chosen card; the slot number alone proves nothing, another card may be in it."""
+    library = _open_module(request["module"])
+    slot = next((s for s in library.get_slots(token_present=True) if s.slot_id == request["slot_id"]), None)
+    if slot is None:
+        raise Fault("card_removed")
+    try:
+        token = slot.get_token()
+        if token.serial.hex() != request["token_serial"]:
+            raise Fault("card_swapped")
+        public = [fingerprint_of(der) for der in _certificates_without_pin(token)]
+    except p11.TokenNotRecognised:
+        raise Fault("not_recognised") from None
+    except _GONE:
+        raise Fault("card_removed") from None
+    if request["fingerprint"] and public and request["fingerprint"] not in public:
+        raise Fault("card_swapped")
+    return slot, token
+
+
+def _log_in(slot: Any, token: Any, pin: str) -> Any:
+    try:
+        return token.open(user_pin=pin)
+    except (p11.PinIncorrect, p11.PinInvalid):
+        flags = _tries(slot.get_token())
+        if flags["locked"]:
+            raise Fault("pin_locked") from None
+        if flags["final_try"]:
+            raise Fault("pin_wrong", "pin_final_try") from None
+        raise Fault(*(("pin_wrong", "pin_few_tries") if flags["few_tries"] else ("pin_wrong",))) from None
+    except p11.PinLenRange:
+        raise Fault("pin_length") from None
+    except p11.PinLocked:
+        raise Fault("pin_locked") from None
+    except _GONE:
+        raise Fault("card_removed") from None
+    except p11.PKCS11Error:
+        raise Fault("card_removed" if _is_gone(slot) else "module_failed") from None
+
+
+def _is_gone(slot: Any) -> bool:
+    try:
+        slot.get_token()
+    except p11.PKCS11Error:
+        return True
+    return False
+
+
+def _sign_with(session: Any, slot: Any, request: dict[str, Any]) -> dict[str, Any]:
+    usable = _usable_certificates(session)
+    if not usable:
+        raise Fault("no_suitable_certificate")
+    if request["fingerprint"]:
+        usable = [(key_id, der) for key_id, der in usable if fingerprint_of(der) == request["fingerprint"]]
+        if not usable:
+            raise Fault("card_swapped")
+    elif len(usable) > 1:
+        return {"choose": [base64.b64encode(der).decode() for _, der in usable]}
+    key_id, der = usable[0]
+    _check_dates(load(der), request["at"])
+    try:
+        key = session.get_key(ObjectClass.PRIVATE_KEY, id=key_id)
+    except (p11.NoSuchKey, p11.MultipleObjectsReturned):
+        raise Fault("no_suitable_certificate") from None
+    algorithm = _algorithm_of(der)
+    encoded = base64.b64encode(der).decode()
+    if request["kind"] == "authenticate":
+        message = possession.message_to_sign(origin=request["origin"], nonce=request["nonce"], algorithm=algorithm)
+        signature = _signature(key, slot, algorithm, message)
+        return {
+            "token": {
+                "unverifiedCertificate": encoded,
+                "algorithm": algorithm,
+                "signature": base64.b64encode(signature).decode(),
+                "format": "web-eid:1.0",
+                "appVersion": APP_VERSION,
+            }
+        }
+    header = jws.header_for([der], algorithm=algorithm, typ=request["typ"], iat=request["at"])
+    signed = jws.signing_input(request["document"].encode(), header)
+    return {"jws": jws.assemble(signed, _signature(key, slot, algorithm, signed))}
+
+
+def _check_dates(certificate: x509.Certificate, at: int) -> None:
+    if at > certificate.not_valid_after_utc.timestamp():
+        raise Fault("certificate_expired")
+    if at < certificate.not_valid_before_utc.timestamp():
+        raise Fault("certificate_not_yet_valid")
+
+
+def _algorithm_of(der: bytes) -> str:
+    key = load(der).public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RS256"
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1"):
+        return {"secp256r1": "ES256", "secp384r1": "ES384"}[key.curve.name]
+    raise Fault("no_suitable_certificate")
+
+
+def _signature(key: Any, slot: Any, algorithm: str, message: bytes) -> bytes:
+    if algorithm != "RS256":
+        digest = hashlib.new({"ES256": "sha256", "ES384": "sha384"}[algorithm], message).digest()
+        return bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+    if Mechanism.SHA256_RSA_PKCS in slot.get_mechanisms():
+        return bytes(key.sign(message, mechanism=Mechanism.SHA256_RSA_PKCS))
+    return bytes(key.sign(_SHA256_DIGEST_INFO + hashlib.sha256(message).digest(), mechanism=Mechanism.RSA_PKCS))
+
+
+def answer(reading: Reading, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one request; a fault is an answer too."""
+    try:
+        if request["operation"] == "cards":
+            return {"cards": reading.cards(request["module"])}
+        if request["operation"] == "readers":
+            return {"readers": connected_readers()}
+        return use_card(request)
+    except Fault as fault:
+        return {"faults": fault.names}
+    except p11.PKCS11Error:
+        return {"faults": ["module_failed"]}
+
+
+def main() -> None:
+    """Answer requests until stdin ends."""
+    reading = Reading()
+    for line in sys.stdin.buffer:
+        sys.stdout.write(json.dumps(answer(reading, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

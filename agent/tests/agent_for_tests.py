@@ -1,0 +1,97 @@
+"""The real program on real ports, and a client that speaks to it as its own page does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from cards_for_tests import SOFTHSM
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free ports of the loopback address."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+@dataclass
+class Agent:
+    """A running companion program, and a client that speaks as its own page does."""
+
+    port: int
+    ports: list[int]
+    process: subprocess.Popen[str]
+    settings: Path
+    headers: dict[str, str] = field(default_factory=dict)
+    dialogue: str = ""
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def open_popup(self) -> str:
+        """Load the popup page as a browser does and remember its secret and dialogue."""
+        answer = client.get(self.origin + "/", headers=NAVIGATION)
+        assert answer.status_code == 200
+        secret, self.dialogue = (
+            answer.text.split(f'data-{name}="')[1].split('"')[0] for name in ("secret", "dialogue")
+        )
+        self.headers = {"Origin": self.origin, "Sec-Fetch-Site": "same-origin", "X-Card-Agent-Secret": secret}
+        return answer.text
+
+    def call(self, path: str, **body: object) -> dict:
+        """Return the answer to a call of the popup's script."""
+        answer = client.post(
+            self.origin + path, json={"dialogue": self.dialogue, **body}, headers=self.headers, timeout=40
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def look(self) -> dict:
+        """Return the first look at the readers."""
+        body = {"dialogue": self.dialogue}
+        with client.stream("POST", self.origin + "/api/cards", json=body, headers=self.headers, timeout=40) as answer:
+            return json.loads(next(answer.iter_lines()))
+
+
+# One client for all: making one costs 50 ms of TLS set-up that loopback http never uses.
+client = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+NAVIGATION = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+SITE = "https://bid.example.jp"
+
+
+def settings_text(ports: list[int], *, sites: str = "", module: str = SOFTHSM) -> str:
+    """Return a settings file with one production site, and with `sites`."""
+    return f"""ports = {ports}
+modules = ["{module}"]
+passphrase = "りんごと青い海"
+
+[[sites]]
+origin = "{SITE}"
+realm = "production"
+name = "青い市 電子入札システム"
+{sites}"""
+
+
+def wait_until_answering(port: int) -> None:
+    """Return when the program answers on this port."""
+    for _ in range(100):
+        try:
+            client.get(f"http://127.0.0.1:{port}/", timeout=2)
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the program does not answer")
+
+
+def choice(card: dict) -> dict:
+    """Return how a card of the list is named in a call."""
+    return {key: card[key] for key in ("module", "slot_id", "token_serial", "fingerprint")}

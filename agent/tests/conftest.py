@@ -1,0 +1,95 @@
+"""What the companion program's tests share: a token store, and the running program."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from agent_for_tests import SITE, Agent, free_ports, settings_text, wait_until_answering
+from cards_for_tests import SOFTHSM, TestCard, TokenStore, make_card
+
+from irefuda_core.canonical import canonical_json
+from irefuda_core.documents import ENVELOPE, registration_application
+
+
+@pytest.fixture
+def application() -> Callable[..., str]:
+    """Return a maker of registration applications: complete, for the production site unless changed."""
+
+    def make(**changes: str) -> str:
+        values = dict.fromkeys((*ENVELOPE, *(field.key for field in registration_application.fields)), "値")
+        values |= {"type": "registration-application", "realm": "production", "origin": SITE}
+        values |= {
+            "document_id": "0f6a5f1e-3c5c-4d5f-9d0a-6a7f1f1b8a11",
+            "issued_at": "2026-11-24T09:00:00+09:00",
+            "agency_code": "9991",
+            "supplier_number": "990000001",
+            "certificate_serial": "77",
+            "certificate_expires_on": "2027/03/31",
+            "certificate_fingerprint": "ab" * 32,
+        }
+        values |= {"company_name": "株式会社山田建設", "person_in_charge": "係長"}
+        return canonical_json({**values, **changes}).decode()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def good_card() -> TestCard:
+    return make_card()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    return TokenStore(tmp_path / "store")
+
+
+@contextlib.contextmanager
+def starting(directory: Path) -> Iterator[Callable[..., Agent]]:
+    """Yield a starter of real programs; each is ended, by its own process id, with the block."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*, conf: Path, sites: str = "", ports: list[int] | None = None, module: str = SOFTHSM) -> Agent:
+        ports = ports or free_ports(3)
+        settings = directory / f"agent{len(running)}.toml"
+        settings.write_text(settings_text(ports, sites=sites, module=module), encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "irefuda_agent", "serve", "--settings", str(settings)],
+            env={**os.environ, "SOFTHSM2_CONF": str(conf), "PYTHONIOENCODING": "utf-8"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        )  # fmt: skip
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "起動しました" in line, line
+        port = int(line.split("ポート ")[1].split("）")[0])
+        wait_until_answering(port)
+        return Agent(port, ports, process, settings)
+
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(10)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@pytest.fixture
+def start_agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    with starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """A program with an empty reader, for tests that only knock at its door."""
+    directory = tmp_path_factory.mktemp("shared")
+    with starting(directory) as start:
+        yield start(conf=TokenStore(directory / "store").conf)

@@ -1,0 +1,142 @@
+"""The whole handshake in Chromium: site, popup, card, and back; and what the person reads when something is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agent_for_tests import free_ports
+from cards_for_tests import PIN
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from site_for_tests import RunningSite
+
+from irefuda_core import jws, possession
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile; any console error or violation of the content policy fails the test."""
+    opened = browser.new_context(viewport={"width": 900, "height": 700}, locale="ja-JP")
+    complaints: list[str] = []
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    opened.on("weberror", lambda e: complaints.append(str(e.error)))
+    yield opened
+    opened.close()
+    assert complaints == []
+
+
+def press(page: Page) -> Page:
+    """Press the site's button and return the popup."""
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="登録").click()
+    return popup.value
+
+
+def site_entry(origin: str) -> str:
+    return f'[[sites]]\norigin = "{origin}"\nrealm = "practice"\nname = "入札市（練習）"\n'
+
+
+@pytest.fixture
+def running(store, start_agent, good_card) -> Iterator[tuple]:
+    """Yield (site, agent) with a good card in the reader."""
+    ports = free_ports(3)
+    store.insert(good_card)
+    with RunningSite(ports) as site:
+        yield site, start_agent(conf=store.conf, ports=ports, sites=site_entry(site.origin))
+
+
+def picture(page: Page, name: str) -> None:
+    """Save a picture where the developer asked for it."""
+    if directory := os.environ.get("IREFUDA_PICTURES"):
+        page.screenshot(path=str(Path(directory) / f"{name}.png"), full_page=True)
+
+
+def test_a_person_logs_in_with_the_keyboard_alone(running, context, good_card):
+    site, _ = running
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    page.get_by_role("button", name="登録").focus()
+    with page.expect_popup() as opened:
+        page.keyboard.press("Enter")
+    popup = opened.value
+    popup.get_by_text("りんごと青い海").wait_for()
+    popup.get_by_text("株式会社山田建設").wait_for()
+    assert popup.get_by_text(site.origin).is_visible()
+    for width in (480, 320):
+        popup.set_viewport_size({"width": width, "height": 680})
+        assert popup.evaluate("document.documentElement.scrollWidth") <= width
+        picture(popup, f"dialog-{width}")
+    popup.keyboard.type(PIN)
+    popup.keyboard.press("Tab")
+    popup.keyboard.type("鈴木係長")
+    with popup.expect_event("close"):
+        popup.keyboard.press("Enter")
+    page.get_by_role("heading", name="受け取りました").wait_for()
+    (posted,) = site.posts
+    assert posted["person_in_charge"] == "鈴木係長"
+    token = possession.parse_token(posted["token"])
+    assert possession.verify_possession(token, origin=site.origin, nonce=site.nonces[0]) == good_card.der
+    assert PIN not in json.dumps(site.posts)
+
+
+def test_a_document_is_shown_and_signed(running, context, good_card, application):
+    site, _ = running
+    document = application(origin=site.origin, realm="practice")
+    site.to_sign.update(document=document, document_type="registration-application", fingerprint=good_card.fingerprint)
+    page = context.new_page()
+    page.goto(site.origin + "/sign")
+    popup = press(page)
+    popup.get_by_role("heading", name="利用者登録申請書").wait_for()
+    assert popup.get_by_text("証明書シリアル番号").is_visible()
+    popup.get_by_text("山田 太郎").wait_for()
+    for width in (480, 320):
+        popup.set_viewport_size({"width": width, "height": 680})
+        assert popup.evaluate("document.documentElement.scrollWidth") <= width
+        picture(popup, f"sign-{width}")
+    popup.get_by_label("PIN番号:").fill(PIN)
+    popup.get_by_role("button", name="OK").click()
+    page.get_by_role("heading", name="受け取りました").wait_for()
+    signed = jws.parse(site.posts[0]["jws"])
+    jws.verify_document(signed)
+    assert signed.payload == document.encode()
+
+
+def test_a_wrong_pin_is_explained_and_can_be_typed_again(running, context):
+    site, _ = running
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    popup = press(page)
+    popup.get_by_text("株式会社山田建設").wait_for()
+    popup.get_by_label("PIN番号:").fill("999999")
+    popup.get_by_role("button", name="OK").click()
+    popup.get_by_text("PIN番号が違います。").wait_for()
+    assert popup.get_by_label("PIN番号:").input_value() == ""
+    picture(popup, "wrong-pin")
+    popup.get_by_label("PIN番号:").fill(PIN)
+    popup.get_by_role("button", name="OK").click()
+    page.get_by_role("heading", name="受け取りました").wait_for()
+
+
+def test_cancelling_tells_the_site_and_sends_nothing(running, context):
+    site, _ = running
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    popup = press(page)
+    popup.get_by_text("株式会社山田建設").wait_for()
+    popup.get_by_role("button", name="キャンセル").click()
+    page.get_by_text("キャンセルしました。").wait_for()
+    assert site.posts == []
