@@ -1,0 +1,34 @@
+#!/usr/bin/env python
+"""irefuda's commands: `manage.py help` lists them."""
+
+import os
+import sys
+
+EXEMPT_FROM_REALM = {
+    "migrate",
+    "makemigrations",
+    "check",
+    "help",
+    "test",
+    "collectstatic",
+    "sqlmigrate",
+    "showmigrations",
+}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "irefuda.config.settings")
+    from django.core.management import execute_from_command_line
+
+    if len(sys.argv) > 1 and sys.argv[1] not in EXEMPT_FROM_REALM and "--help" not in sys.argv:
+        import django
+
+        django.setup()
+        from irefuda.agencies.realm import refuse_wrong_realm
+
+        refuse_wrong_realm()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The ledger on the public's site: its head, its keys, and the proofs that anyone may ask for, without login."""
+
+from __future__ import annotations
+
+import re
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from irefuda.ledger import keys, queries
+from irefuda.ui import clock
+from irefuda_core.refusal import Refusal, refusal
+
+_SIZE = re.compile(r"[0-9]{1,18}")
+
+
+@require_safe
+def ledger(request: HttpRequest) -> HttpResponse:
+    """Explain the ledger and how to check it, and show its published head."""
+    head = queries.published_checkpoint(clock.now())
+    return render(request, "ledger/ledger.html", {"head": head, "log_name": keys.log_name()})
+
+
+@require_safe
+def checkpoint(request: HttpRequest) -> HttpResponse:
+    """Return the published head as a signed note (C2SP tlog-checkpoint)."""
+    head = queries.published_checkpoint(clock.now())
+    if head is None:
+        return _refused(refusal("L-601"), 404)
+    return HttpResponse(head.note, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+def public_keys(request: HttpRequest) -> HttpResponse:
+    """Return the public keys of receipts and heads."""
+    response = JsonResponse(keys.published_keys(), json_dumps_params={"indent": 1})
+    # Saved beside the receipt under this name, irefuda-verify finds it by itself.
+    response.headers["Content-Disposition"] = 'attachment; filename="ledger-keys.json"'
+    return response
+
+
+@require_safe
+def proof(request: HttpRequest, entry_hash: str) -> HttpResponse:
+    """Return the proof that the entry with this hash is in the log."""
+    found = queries.proof_by_hash(entry_hash, clock.now())
+    # One answer for an unknown hash and for an entry that is not published yet: nobody learns of it before the hour.
+    return JsonResponse(found) if found else _refused(refusal("L-602"), 404)
+
+
+@require_safe
+def consistency(request: HttpRequest) -> HttpResponse:
+    """Return the proof that the log of size `to` begins with the log of size `from`."""
+    old, new = request.GET.get("from", ""), request.GET.get("to", "")
+    if not (_SIZE.fullmatch(old) and _SIZE.fullmatch(new)):
+        return _refused(refusal("L-603"), 400)
+    hashes = queries.consistency(old=int(old), new=int(new), now=clock.now())
+    if hashes is None:
+        return _refused(refusal("L-603"), 400)
+    return JsonResponse({"from": int(old), "to": int(new), "hashes": hashes})
+
+
+def _refused(reason: Refusal, status: int) -> JsonResponse:
+    told = {"code": reason.code, "sentence": reason.sentence, "remedy": reason.remedy}
+    return JsonResponse(told, status=status, json_dumps_params={"ensure_ascii": False})

@@ -1,0 +1,105 @@
+"""Reading the ledger: heads, proofs, and promises that were not kept."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+
+from irefuda.ledger.models import Checkpoint, Entry, Leaf, Node, Pending
+from irefuda_core import merkle, receipt
+
+BUNDLE_FORMAT = "irefuda-receipt/1"
+
+
+def with_nodes(compute: Callable[[merkle.NodeReader], Any]) -> Any:
+    """Return what `compute` makes of the stored subtree hashes; they are fetched with one query."""
+    # Which nodes a proof reads does not depend on their content, so a first round only notes their places.
+    places: set[tuple[int, int]] = set()
+
+    def note_place(level: int, index: int) -> bytes:
+        places.add((level, index))
+        return b""
+
+    compute(note_place)
+    wanted = functools.reduce(operator.or_, (Q(level=level, index=index) for level, index in places), Q())
+    found = Node.objects.filter(wanted).values_list("level", "index", "hash") if places else []
+    stored = {(level, index): bytes(content) for level, index, content in found}
+    return compute(lambda level, index: stored[level, index])
+
+
+def latest_checkpoint() -> Checkpoint | None:
+    """Return the newest signed head, or None before the sequencer's first start."""
+    return Checkpoint.objects.order_by("-size").first()
+
+
+def published_checkpoint(now: datetime) -> Checkpoint | None:
+    """Return the head that the public may see at `now`.
+
+    It changes at full hours only, so that nobody can read from it when, and how many, firms applied. In the practice
+    realm it is the newest.
+    """
+    if settings.PRACTICE:
+        return latest_checkpoint()
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    return Checkpoint.objects.filter(signed_at__lt=hour).order_by("-size").first()
+
+
+def proof(entry_id: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | None:
+    """Return the proof that an entry is in the log, or None until a published checkpoint includes it.
+
+    Without `now` the newest checkpoint counts as published.
+    """
+    head = published_checkpoint(now) if now else latest_checkpoint()
+    seq = Leaf.objects.filter(entry_id=entry_id).values_list("seq", flat=True).first()
+    if head is None or seq is None or seq >= head.size:
+        return None
+    path = with_nodes(lambda read: merkle.inclusion_proof(seq, head.size, read))
+    return {
+        "leaf_index": seq,
+        "tree_size": head.size,
+        "hashes": [item.hex() for item in path],
+        "checkpoint": head.note,
+    }
+
+
+def proof_by_hash(entry_hash: str, now: datetime) -> dict[str, Any] | None:
+    """Return the proof for the entry with this hash (hexadecimal), or None."""
+    entry_id = Entry.objects.filter(entry_hash=entry_hash).values_list("id", flat=True).first()
+    return proof(entry_id, now) if entry_id else None
+
+
+def consistency(*, old: int, new: int, now: datetime) -> list[str] | None:
+    """Return the proof that the log of size `new` begins with the log of size `old`, in hexadecimal.
+
+    None unless 0 < old <= new <= size of the published log.
+    """
+    head = published_checkpoint(now)
+    if head is None or not 0 < old <= new <= head.size:
+        return None
+    path = with_nodes(lambda read: merkle.consistency_proof(old, new, read))
+    return [item.hex() for item in path]
+
+
+def bundle(*, entry_id: uuid.UUID, receipt: str, now: datetime | None = None) -> dict[str, Any]:
+    """Return the file that `irefuda-verify receipt` checks: document, salt, receipt, and the proof once there is one."""
+    entry = Entry.objects.get(id=entry_id)
+    return {
+        "format": BUNDLE_FORMAT,
+        "document": bytes(entry.document).decode(),
+        "salt": bytes(entry.salt).hex(),
+        "receipt": receipt,
+        "proof": proof(entry_id, now),
+    }
+
+
+def broken_promises(now: datetime) -> list[uuid.UUID]:
+    """Return the entries that have waited longer than the 60 seconds which their receipts promise."""
+    late = Pending.objects.filter(entry__recorded_at__lt=now - receipt.PROMISE).order_by("entry__recorded_at")
+    return list(late.values_list("entry_id", flat=True))
