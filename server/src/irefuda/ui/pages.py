@@ -1,0 +1,44 @@
+"""Answers that any slice may give: a reason page, and the error pages of Django's handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from irefuda_core.refusal import Refusal
+
+
+def refusal_page(
+    request: HttpRequest,
+    refusals: Sequence[Refusal],
+    *,
+    status: int = 403,
+    heading: str = "手続きを進められません",
+    back_url: str = "/",
+    back_label: str = "トップページへ",
+    section: object = None,
+) -> HttpResponse:
+    """Answer with a page of its own that names each reason, its code, and what to do next.
+
+    `section` (a 区分 of a 調達機関) puts that agency's help desk into the footer.
+    """
+    context = {
+        "refusals": refusals,
+        "heading": heading,
+        "back_url": back_url,
+        "back_label": back_label,
+        "section": section,
+    }
+    return render(request, "ui/refusal.html", context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 in the site's own look (`handler400`)."""
+    return render(request, "400.html", status=400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500 in the site's own look (`handler500`); asks nothing of the database."""
+    return render(request, "500.html", status=500)
