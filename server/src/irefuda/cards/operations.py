@@ -1,0 +1,124 @@
+"""Challenge a card, prove a card, judge it again, and check what it signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from irefuda.cards import queries
+from irefuda.cards.models import Nonce
+from irefuda_core import jws, possession
+from irefuda_core.certificate import DEFAULT_MAPPING, CardCertificate, issuer_key_of, load, read_certificate
+from irefuda_core.refusal import Refused, refusal
+from irefuda_core.trust import Accepted, TrustFailure, judge
+
+NONCE_LIFE = timedelta(minutes=5)
+# Someone may have several tabs open, but no browser needs more challenges at once than this.
+NONCES_PER_BROWSER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenCard:
+    """A card that is to be trusted, and by whose word."""
+
+    card: CardCertificate
+    authority_name: str
+    demo: bool
+
+
+def issue_nonce(*, browser: str, now: datetime, entropy: bytes) -> str:
+    """Return a fresh challenge for this browser; it is good once, for five minutes.
+
+    `entropy` must be 32 unpredictable bytes (44 characters, as Web eID asks).
+    """
+    nonce = base64.b64encode(entropy).decode()
+    Nonce.objects.create(nonce=nonce, browser_sha256=_digest(browser), expires_at=now + NONCE_LIFE)
+    return nonce
+
+
+def prove_card(*, token_text: str, nonce_browser: str, origin: str, audience: str, now: datetime) -> ProvenCard:
+    """Return the card that signed a challenge of this browser, for this origin, just now.
+
+    :raises Refused: K-42x when the token proves nothing, K-424 when the challenge is used, over or another browser's,
+        K-40x when the card is not to be trusted
+    """
+    try:
+        token = possession.parse_token(token_text)
+        nonce, der = _fitting_nonce(token, browser=nonce_browser, origin=origin, now=now)
+    except possession.PossessionFailure as failure:
+        raise Refused(failure.refusal) from None
+    # This one DELETE decides between parallel posts of the same token: whoever removed the row has used the nonce.
+    if not Nonce.objects.filter(nonce=nonce, expires_at__gt=now).delete()[0]:
+        raise Refused(refusal("K-424"))
+    return check_still_good(der=der, audience=audience, now=now)
+
+
+def _fitting_nonce(
+    token: possession.AuthenticationToken, *, browser: str, origin: str, now: datetime
+) -> tuple[str, bytes]:
+    issued = Nonce.objects.filter(browser_sha256=_digest(browser), expires_at__gt=now)
+    nonces = list(issued.order_by("-id").values_list("nonce", flat=True)[:NONCES_PER_BROWSER]) if browser else []
+    if not nonces:
+        raise Refused(refusal("K-424"))
+    for nonce in nonces:
+        try:
+            return nonce, possession.verify_possession(token, origin=origin, nonce=nonce)
+        except possession.WrongTokenSignature as failure:
+            wrong = failure
+    raise wrong
+
+
+def check_still_good(*, der: bytes, audience: str, now: datetime) -> ProvenCard:
+    """Return the card if it is to be trusted at this moment.
+
+    :raises Refused: K-40x with the reason
+    """
+    accepted = _judge(der, audience=audience, now=now)
+    return ProvenCard(card=accepted.card, authority_name=accepted.authority.name, demo=accepted.authority.demo)
+
+
+def check_signature(
+    *, jws_text: str, fingerprint: str, payload: bytes, typ: str, audience: str, now: datetime
+) -> jws.SignedDocument:
+    """Return the signed document if this very card, still good, signed these very bytes as a document of this type.
+
+    :raises Refused: K-425 for another card, K-43x for a signature that does not hold, R-117 for other content,
+        K-40x when the card is not to be trusted
+    """
+    try:
+        document = jws.parse(jws_text)
+        if hashlib.sha256(document.unverified_certificate).hexdigest() != fingerprint:
+            raise Refused(refusal("K-425"))
+        jws.verify_document(document)
+    except jws.SignatureFailure as failure:
+        raise Refused(failure.refusal) from None
+    if document.payload != payload or document.header["typ"] != typ:
+        raise Refused(refusal("R-117"))
+    _judge(document.unverified_certificate, audience=audience, now=now)
+    return document
+
+
+def read(der: bytes, *, audience: str = "supplier") -> CardCertificate:
+    """Return what a certificate says in the words of its authority, without judging it."""
+    issuer = issuer_key_of(load(der).issuer)
+    authorities = queries.trust_snapshot(audience).authorities
+    mapping = next((a.mapping for a in authorities if issuer in a.issuer_keys), DEFAULT_MAPPING)
+    return read_certificate(der, mapping)
+
+
+def purge_nonces(*, now: datetime) -> int:
+    """Delete the challenges that are over, and return how many."""
+    return Nonce.objects.filter(expires_at__lte=now).delete()[0]
+
+
+def _judge(der: bytes, *, audience: str, now: datetime) -> Accepted:
+    try:
+        return judge(der, queries.trust_snapshot(audience), at=now, cache=queries.path_cache(audience))
+    except TrustFailure as failure:
+        raise Refused(failure.refusal) from None
+
+
+def _digest(browser: str) -> str:
+    return hashlib.sha256(browser.encode()).hexdigest()

@@ -1,0 +1,103 @@
+"""What the trust store says, read once per version and process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
+from irefuda_core.certificate import DEFAULT_MAPPING
+from irefuda_core.trust import AcceptedAuthority, BadRevocationList, PathCache, RevocationList, TrustSnapshot, read_crl
+
+_PATHS_KEPT = 2_000
+
+_snapshots: dict[str, tuple[tuple[uuid.UUID, uuid.UUID], TrustSnapshot]] = {}
+_paths: dict[str, PathCache] = {}
+
+
+def trust_snapshot(audience: str = "supplier") -> TrustSnapshot:
+    """Return the trust store for these people's cards as it is now; one small query unless it has changed."""
+    # The stamp is read first: a change in between is read too, and seen again as a change at the next call.
+    stamp = TrustVersion.objects.values_list("authorities", "revocation_lists").get(id=1)
+    known = _snapshots.get(audience)
+    if known is not None and known[0] == stamp:
+        return known[1]
+    authorities = tuple(accepted(row) for row in TrustedAuthority.objects.filter(audience=audience).order_by("id"))
+    lists = {listed.issuer_key: listed for authority in authorities for listed in _newest_lists(authority)}
+    snapshot = TrustSnapshot(version=str(stamp[0]), authorities=authorities, revocation_lists=lists)
+    _snapshots[audience] = (stamp, snapshot)
+    return snapshot
+
+
+def path_cache(audience: str) -> PathCache:
+    """Return where judged paths are kept: by certificate and version of the authorities, so nothing in it goes stale."""
+    # One cache for each audience: a card that is good for staff must not pass as a supplier's.
+    paths = _paths.setdefault(audience, {})
+    if len(paths) >= _PATHS_KEPT:
+        paths.clear()
+    return paths
+
+
+def accepted(row: TrustedAuthority) -> AcceptedAuthority:
+    """Return the rulebook's view of an authority."""
+    return AcceptedAuthority(
+        name=row.name,
+        audience=row.audience,
+        root_der=bytes(row.root),
+        intermediate_ders=tuple(base64.b64decode(der) for der in row.intermediates),
+        policy_oids=frozenset(row.policy_oids),
+        mapping=row.mapping or DEFAULT_MAPPING,
+        crl_grace=timedelta(hours=row.crl_grace_hours),
+        demo=row.demo,
+    )
+
+
+def authorities() -> list[TrustedAuthority]:
+    """Return every authority, by audience and name."""
+    return list(TrustedAuthority.objects.order_by("audience", "name"))
+
+
+def newest_record(issuer_key: str) -> RevocationListRecord | None:
+    """Return the revocation list of this issuer with the highest number."""
+    return RevocationListRecord.objects.filter(issuer_key=issuer_key).order_by("-number").first()
+
+
+def practice_cards(file: Path) -> list[dict[str, object]]:
+    """Return what tools/practice_cards.py wrote about each demo card; nothing where it has not been run."""
+    try:
+        cards = json.loads(file.read_text(encoding="utf-8"))["cards"]
+    except FileNotFoundError:
+        return []
+    return [card | {"valid_until": datetime.fromisoformat(card["valid_until"])} for card in cards]
+
+
+def read_list(der: bytes, authority: AcceptedAuthority) -> RevocationList:
+    """Return a revocation list that the authority itself signed; after a change of keys, with either key.
+
+    :raises BadRevocationList: with the reason, in Japanese
+    """
+    reason = BadRevocationList("失効リストの発行者が、登録された認証局ではありません。")
+    for certificate in (authority.root_der, *authority.intermediate_ders):
+        try:
+            return read_crl(der, certificate)
+        except BadRevocationList as failure:
+            if "別の認証局" not in str(failure):
+                reason = failure
+    raise reason
+
+
+def newest_records(authority: AcceptedAuthority) -> Iterator[RevocationListRecord]:
+    """Return the newest revocation list of each issuer of this authority that has one."""
+    for issuer_key in sorted(authority.issuer_keys):
+        record = newest_record(issuer_key)
+        if record is not None:
+            yield record
+
+
+def _newest_lists(authority: AcceptedAuthority) -> Iterator[RevocationList]:
+    for record in newest_records(authority):
+        yield read_list(bytes(record.der), authority)
