@@ -1,0 +1,142 @@
+"""What the other slices ask of the register."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from django.db.models import QuerySet
+
+from irefuda.agencies.models import Section
+from irefuda.suppliers import search
+from irefuda.suppliers.models import Supplier, SupplierStatus
+from irefuda_core import text
+from irefuda_core.registration import Standing, SupplierFacts
+
+PAGE = 50
+# Beyond this nobody reads on, and counting would cost more than the answer.
+COUNTED = 1000
+LONGEST_QUERY = 100
+
+
+def find(*, section: Section, supplier_number: str) -> Supplier | None:
+    """Return the supplier of this number in this section, or None."""
+    return (
+        Supplier.objects.select_related("section__agency")
+        .filter(section=section, supplier_number=supplier_number)
+        .first()
+    )
+
+
+def listed(*, section: Section, supplier_number: str) -> Supplier | None:
+    """Return the supplier as the public register shows it, or None when it is not on the register any more."""
+    return _listed(section).filter(supplier_number=supplier_number).first()
+
+
+def facts(supplier: Supplier) -> SupplierFacts:
+    """Return what the rulebook asks of a supplier."""
+    return SupplierFacts(
+        agency_code=supplier.section.agency.code,
+        category=supplier.section.category,
+        supplier_number=supplier.supplier_number,
+        name=supplier.name,
+        status=cast(Standing, supplier.status),
+        valid_from=supplier.valid_from,
+        valid_until=supplier.valid_until,
+        suspended_from=supplier.suspended_from,
+        suspended_until=supplier.suspended_until,
+    )
+
+
+def elsewhere(*, section: Section, supplier_number: str) -> list[Supplier]:
+    """Return the suppliers of this number in the other sections of the same 調達機関, by category."""
+    return list(
+        Supplier.objects.select_related("section__agency")
+        .filter(section__agency_id=section.agency_id, supplier_number=supplier_number)
+        .exclude(section=section)
+        .order_by("section__category")
+    )
+
+
+def company_shown(supplier: Supplier) -> dict[str, str]:
+    """Return the 企業情報 of the screens; where authority is delegated, of the 委任先 (manual 1.2)."""
+    delegate = supplier.delegate
+    return {
+        "company_name": supplier.name,
+        "company_postal_code": delegate.get("postal_code") or supplier.postal_code,
+        "company_address": delegate.get("address") or supplier.address,
+        "representative_name": delegate.get("person") or supplier.representative_name,
+        "representative_title": delegate.get("title") or supplier.representative_title,
+        "representative_phone": delegate.get("phone") or supplier.phone,
+        "representative_fax": delegate.get("fax") or supplier.fax,
+        "qualifications": "、".join(
+            f"{kind}：{grade}" if grade else kind for kind, grade in supplier.qualifications.items()
+        ),
+        "branch_name": delegate.get("name") or supplier.branch_name,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of the register. `total` stops at COUNTED: then `more_than_counted` says that there are more."""
+
+    suppliers: list[Supplier]
+    total: int
+    more_than_counted: bool
+    page: int
+
+    @property
+    def pages(self) -> int:
+        """Return how many pages can be opened."""
+        return max(1, -(-self.total // PAGE))
+
+    @property
+    def previous_page(self) -> int:
+        """Return the number of the page before this one."""
+        return self.page - 1
+
+    @property
+    def next_page(self) -> int:
+        """Return the number of the page after this one."""
+        return self.page + 1
+
+
+def search_register(*, section: Section, typed: str, page: int = 1) -> Found:
+    """Return one page of the suppliers whose name, reading or 業者番号 has what was typed; all of them for nothing typed.
+
+    Several words must all be there. A single word of letters and digits is the beginning of a 業者番号 as well.
+    """
+    words = typed[:LONGEST_QUERY].split()
+    page = min(max(page, 1), COUNTED // PAGE)
+    start = (page - 1) * PAGE
+    if not words:
+        listed = _listed(section).values_list("id", flat=True).order_by("id")
+        found, total = list(listed[start : start + PAGE]), listed.order_by()[: COUNTED + 1].count()
+    elif len(words) == 1 and re.fullmatch(r"[0-9A-Z]{1,9}", number := text.to_half_width(words[0]).upper()):
+        by_number = _ids_by_number(section, number)
+        by_name = search.ids(section_id=section.id, words=words, limit=COUNTED + 1)
+        both = list(dict.fromkeys([*by_number, *by_name]))
+        found, total = both[start : start + PAGE], len(both)
+    else:
+        found = search.ids(section_id=section.id, words=words, limit=PAGE, offset=start)
+        total = search.count(section_id=section.id, words=words, at_most=COUNTED + 1)
+    by_id = Supplier.objects.in_bulk(found)
+    return Found(
+        suppliers=[by_id[number] for number in found if number in by_id],
+        total=min(total, COUNTED),
+        more_than_counted=total > COUNTED,
+        page=page,
+    )
+
+
+def _listed(section: Section) -> QuerySet[Supplier]:
+    return Supplier.objects.filter(section=section).exclude(status=SupplierStatus.ENDED)
+
+
+def _ids_by_number(section: Section, number: str) -> list[int]:
+    """Return whose 業者番号 begins so, and first the one whose leading zeros were left out."""
+    padded = _listed(section).filter(supplier_number=number.zfill(9)).values_list("id", flat=True)
+    # A range instead of LIKE: every engine reads it from the unique index, whatever the database's collation.
+    begins = _listed(section).filter(supplier_number__gte=number, supplier_number__lte=number.ljust(9, "Z"))
+    return [*padded, *begins.order_by("supplier_number").values_list("id", flat=True)[: COUNTED + 1]]

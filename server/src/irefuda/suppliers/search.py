@@ -1,0 +1,127 @@
+"""Finding suppliers by a part of the name or of the reading (decisions 22): stored bigrams of a folded key.
+
+A term is stored as its section's number and its code points in hexadecimal, so that neither engine's own idea of a word, of
+case or of accents can make the two answer differently, and a search reads its own section's terms only. The terms of a word
+must follow one another, so what is found has the whole word in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from django.db import connection
+
+from irefuda_core import text
+
+BATCH = 1000
+
+
+class Entry(NamedTuple):
+    """What is searched of one supplier."""
+
+    supplier_id: int
+    section_id: int
+    name: str
+    name_kana: str
+
+
+def write(entries: Iterable[Entry]) -> None:
+    """Store the terms of these suppliers in place of what was stored."""
+    waiting = iter(entries)
+    while batch := list(islice(waiting, BATCH)):
+        remove([entry.supplier_id for entry in batch])
+        ids, documents = [entry.supplier_id for entry in batch], [_document(entry) for entry in batch]
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.executemany(
+                    "INSERT INTO suppliers_search (rowid, terms) VALUES (%s, %s)",
+                    list(zip(ids, documents, strict=True)),
+                )
+            else:
+                cursor.execute(
+                    "INSERT INTO suppliers_search (supplier_id, terms) "
+                    "SELECT id, terms::tsvector FROM unnest(%s::bigint[], %s::text[]) AS given (id, terms)",
+                    [ids, documents],
+                )
+
+
+def remove(supplier_ids: Sequence[int]) -> None:
+    """Take these suppliers out of the search."""
+    for start in range(0, len(supplier_ids), BATCH):
+        some = list(supplier_ids[start : start + BATCH])
+        marks = ", ".join(["%s"] * len(some))
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM suppliers_search WHERE {_key()} IN ({marks})", some)  # noqa: S608 -- marks only
+
+
+def settle() -> None:
+    """Make the terms quick to read after many were written; the answers do not depend on it."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("INSERT INTO suppliers_search (suppliers_search) VALUES ('optimize')")
+        else:
+            cursor.execute("SELECT gin_clean_pending_list('suppliers_search_terms')")
+            cursor.execute("ANALYZE suppliers_search, suppliers_supplier")
+
+
+def ids(*, section_id: int, words: Sequence[str], limit: int, offset: int = 0) -> list[int]:
+    """Return the ids of the suppliers that have every one of these words, in the order of the ids."""
+    if (wanted := _query(section_id, words)) is None:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_key()} FROM suppliers_search WHERE {_matches()} "  # noqa: S608 -- names of our own
+            f"ORDER BY {_key()} LIMIT %s OFFSET %s",
+            [wanted, limit, offset],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def count(*, section_id: int, words: Sequence[str], at_most: int) -> int:
+    """Return how many suppliers have every one of these words; counting stops at `at_most`."""
+    if (wanted := _query(section_id, words)) is None:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM suppliers_search WHERE {_matches()} LIMIT %s) AS counted",  # noqa: S608
+            [wanted, at_most],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _key() -> str:
+    return "rowid" if connection.vendor == "sqlite" else "supplier_id"
+
+
+def _matches() -> str:
+    return "suppliers_search MATCH %s" if connection.vendor == "sqlite" else "terms @@ %s::tsquery"
+
+
+def _document(entry: Entry) -> str:
+    name = [_token(entry.section_id, term) for term in text.search_terms(entry.name)]
+    kana = [_token(entry.section_id, term) for term in text.search_terms(entry.name_kana)]
+    # Something between the two, so that no word is found half in the name and half in the reading.
+    terms = [*name, "between", *kana]
+    if connection.vendor == "sqlite":
+        return " ".join(terms)
+    return " ".join(f"{term}:{position}" for position, term in enumerate(terms, start=1))
+
+
+def _query(section_id: int, words: Sequence[str]) -> str | None:
+    """Return the words as the engine's query, or None when no term is in them."""
+    phrases = sorted({tuple(_token(section_id, term) for term in text.query_terms(word)) for word in words} - {()})
+    if not phrases:
+        return None
+    # One character asks for the beginning of a term: every bigram that starts with it, and the last character.
+    alone = {_token(section_id, text.fold_for_search(word)) for word in words if len(text.fold_for_search(word)) == 1}
+    if connection.vendor == "sqlite":
+        return " AND ".join(f'"{" ".join(phrase)}"' + ("*" if phrase[0] in alone else "") for phrase in phrases)
+    return " & ".join(
+        "(" + " <-> ".join(phrase) + ")" if phrase[0] not in alone else f"{phrase[0]}:*" for phrase in phrases
+    )
+
+
+def _token(section_id: int, term: str) -> str:
+    return f"{section_id}x" + "".join(f"{ord(character):05x}" for character in term)
