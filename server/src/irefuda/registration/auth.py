@@ -1,0 +1,148 @@
+"""The session of a browser that has proven a card: who it is, how long it lasts, and when it is judged again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from irefuda.agencies.models import Section
+from irefuda.agencies.queries import office_state, rules_time
+from irefuda.cards import operations as cards
+from irefuda.cards.operations import ProvenCard
+from irefuda.registration import queries
+from irefuda.registration.models import CardStatus, RegisteredCard
+from irefuda.registration.operations import Presenter
+from irefuda.ui import clock
+from irefuda_core.calendar import Closed
+from irefuda_core.certificate import CardCertificate
+from irefuda_core.refusal import Refused, refusal
+
+WRITE_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class CardSession:
+    """What the session knows of the card: enough to judge it again at every act."""
+
+    certificate: bytes
+    fingerprint: str
+    person_in_charge: str
+    seen_at: datetime
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.seen_at + timedelta(seconds=settings.SESSION_IDLE_SECONDS)
+
+
+class CardSessions:
+    """Set `request.card_session`; end it after 30 idle minutes; write its row at most once a minute."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.card_session = self._read(request)  # type: ignore[attr-defined]
+        return self.get_response(request)
+
+    def _read(self, request: HttpRequest) -> CardSession | None:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES or "card" not in request.session:
+            return None
+        kept, now = request.session["card"], clock.now()
+        session = CardSession(
+            certificate=base64.b64decode(kept["certificate"]),
+            fingerprint=kept["fingerprint"],
+            person_in_charge=kept["person_in_charge"],
+            seen_at=datetime.fromisoformat(kept["seen_at"]),
+        )
+        if session.ends_at <= now:
+            request.session.flush()
+            return None
+        if now - session.seen_at >= WRITE_EVERY:
+            touch(request, now=now)
+            return replace(session, seen_at=now)
+        return session
+
+
+def touch(request: HttpRequest, *, now: datetime) -> None:
+    """Count the idle minutes from now on."""
+    request.session["card"] = {**request.session["card"], "seen_at": now.isoformat()}
+
+
+def begin(request: HttpRequest, proven: ProvenCard, *, person_in_charge: str, now: datetime) -> None:
+    """Give the browser a session of this card under a new key; another card's session ends, with all it held."""
+    kept = request.session.get("card") if settings.SESSION_COOKIE_NAME in request.COOKIES else None
+    if kept is None or kept["fingerprint"] != proven.card.fingerprint:
+        request.session.flush()
+    else:
+        request.session.cycle_key()
+    request.session["card"] = {
+        "certificate": base64.b64encode(proven.card.der).decode(),
+        "fingerprint": proven.card.fingerprint,
+        "person_in_charge": person_in_charge,
+        "seen_at": now.isoformat(),
+    }
+
+
+def presenter(request: HttpRequest, *, now: datetime) -> Presenter:
+    """Return who acts, after judging the session's certificate against today's revocations.
+
+    :raises Refused: T-301 without a session; K-4xx when the card is no longer good
+    """
+    session: CardSession | None = request.card_session  # type: ignore[attr-defined]
+    if session is None:
+        raise Refused(refusal("T-301"))
+    proven = cards.check_still_good(der=session.certificate, audience="supplier", now=now)
+    return Presenter(
+        card=proven.card,
+        demo=proven.demo,
+        person_in_charge=session.person_in_charge,
+        address=client_address(request),
+    )
+
+
+def card_shown(request: HttpRequest) -> CardCertificate | None:
+    """Return the session's card for the page head, without judging it."""
+    session: CardSession | None = request.card_session  # type: ignore[attr-defined]
+    return cards.read(session.certificate) if session else None
+
+
+def client_address(request: HttpRequest) -> str:
+    """Return the address that tries are counted against: the peer's, unless the peer is a configured proxy."""
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if peer in settings.TRUSTED_PROXIES and forwarded:
+        return forwarded.rsplit(",", 1)[-1].strip()
+    return peer
+
+
+def require_open(section: Section, *, now: datetime) -> None:
+    """Let the act go on only within the agency's hours, by the server's clock.
+
+    :raises Refused: T-302 with the next opening
+    """
+    state = office_state(section.agency, now=rules_time(now))
+    if isinstance(state, Closed):
+        opens = state.opens_next_at.astimezone(clock.JST)
+        raise Refused(refusal("T-302", opens=f"{opens.year}年{opens.month}月{opens.day}日{opens:%H時%M分}"))
+
+
+def registered_card(*, section: Section, fingerprint: str) -> RegisteredCard:
+    """Return the active registration of this card.
+
+    :raises Refused: with the reason why this card may not log in here
+    """
+    card = queries.card_of(section=section, fingerprint=fingerprint)
+    if card is None:
+        raise Refused(refusal("R-120"))
+    if card.status == CardStatus.PROVISIONAL:
+        raise Refused(refusal("R-118"))
+    if card.status == CardStatus.REPLACED:
+        raise Refused(refusal("R-121"))
+    if card.status == CardStatus.CLOSED:
+        raise Refused(refusal("R-122"))
+    return card

@@ -1,0 +1,362 @@
+"""利用者登録 as transactions: look up, keep a draft, register (manual 1.2)."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import IntegrityError, connection, transaction
+
+from irefuda.agencies.models import Category, Section
+from irefuda.cards import operations as cards
+from irefuda.ledger import operations as ledger
+from irefuda.notices import operations as notices
+from irefuda.registration import queries
+from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
+from irefuda.suppliers import queries as suppliers
+from irefuda.suppliers.models import Supplier
+from irefuda.ui.clock import JST
+from irefuda_core import canonical, documents, text
+from irefuda_core import registration as rules
+from irefuda_core.certificate import CardCertificate, shown
+from irefuda_core.refusal import Refused, refusal
+
+TRIES_PER_CARD, TRIES_PER_ADDRESS = 10, 60
+DRAFT_DAYS = 30
+CONTACT_FIELDS = ("department", "postal_code", "address", "person", "phone", "fax", "email")
+# What argon2 is asked when no such supplier exists, so that both answers cost the same.
+NO_ONES_PASSWORD = make_password("no one's", salt="irefuda-no-one-has-this")
+
+
+@dataclass(frozen=True, slots=True)
+class Presenter:
+    """Who acts: the proven card, whether its CA is a demo, what the holder typed as 担当者, and from where."""
+
+    card: CardCertificate
+    demo: bool
+    person_in_charge: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was typed into 資格審査情報検索, cleaned."""
+
+    supplier_number: str
+    name: str
+    login_id: str = ""
+    password: str = ""
+
+
+def count_try(*, presenter: Presenter, now: datetime) -> None:
+    """Count one look-up against the card and the address, before it is judged and whatever becomes of it.
+
+    :raises Refused: R-113 when either is over its limit for this hour
+    """
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    with transaction.atomic():
+        by_card = _counted(f"card:{presenter.card.fingerprint}", hour)
+        by_address = _counted(f"address:{_network(presenter.address)}", hour)
+    if by_card > TRIES_PER_CARD or by_address > TRIES_PER_ADDRESS:
+        retry_at = (hour + timedelta(hours=1)).astimezone(JST)
+        raise Refused(refusal("R-113", retry_at=f"{retry_at:%H時%M分}"))
+
+
+def _counted(subject: str, hour: datetime) -> int:
+    with connection.cursor() as cursor:
+        table = connection.ops.quote_name(Attempt._meta.db_table)
+        cursor.execute(
+            f"INSERT INTO {table} (subject, hour, tries) VALUES (%s, %s, 1) "  # noqa: S608 -- our own table's name
+            f"ON CONFLICT (subject, hour) DO UPDATE SET tries = {table}.tries + 1 RETURNING tries",
+            [subject, connection.ops.adapt_datetimefield_value(hour)],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _network(address: str) -> str:
+    """One household has a /64 of IPv6, so that is what is counted."""
+    parsed = ipaddress.ip_address(address or "0.0.0.0")  # noqa: S104 -- a name for "unknown", nothing is bound
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
+
+
+def look_up(*, section: Section, presenter: Presenter, lookup: Lookup, rules_now: datetime, now: datetime) -> Draft:
+    """Find the supplier whose number and name were typed, and open the card's draft for it.
+
+    A wrong number, a wrong name and a wrong password get one and the same answer, after the same work.
+
+    :raises Refused: R-102 for a pair that is not proven; afterwards every reason of the rulebook
+    """
+    count_try(presenter=presenter, now=now)
+    supplier = suppliers.find(section=section, supplier_number=lookup.supplier_number)
+    named = text.accepts(text.match_names(lookup.name, supplier.name if supplier else "名簿にない商号"))
+    admitted = _password_agrees(section, supplier, lookup)
+    if supplier is None or not named or not admitted:
+        raise Refused(refusal("R-102"))
+    facts = suppliers.facts(supplier)
+    if reasons := rules.refusals_to_look_up(facts, on=rules_now.astimezone(JST).date()):
+        raise Refused(*reasons)
+    return _open_draft(section=section, presenter=presenter, supplier=supplier, now=now)
+
+
+def _password_agrees(section: Section, supplier: Supplier | None, lookup: Lookup) -> bool:
+    if not section.agency.lookup_needs_password:
+        return True
+    stored = supplier.login_password if supplier and supplier.login_password else NO_ONES_PASSWORD
+    agrees = check_password(lookup.password, stored)
+    return agrees and supplier is not None and bool(supplier.login_id) and supplier.login_id == lookup.login_id
+
+
+@transaction.atomic
+def _open_draft(*, section: Section, presenter: Presenter, supplier: Supplier, now: datetime) -> Draft:
+    Draft.objects.filter(updated_at__lt=now - timedelta(days=DRAFT_DAYS)).delete()
+    draft, _ = Draft.objects.update_or_create(
+        fingerprint=presenter.card.fingerprint,
+        section=section,
+        defaults={"supplier": supplier, "updated_at": now, "document": ""},
+        create_defaults={"id": uuid.uuid4(), "supplier": supplier, "updated_at": now},
+    )
+    return draft
+
+
+def keep_typed(*, draft: Draft, typed: dict[str, str], now: datetime) -> None:
+    """Store what was typed, right or wrong, so that neither a reload nor the end of the session loses it."""
+    Draft.objects.filter(id=draft.id).update(typed=typed, updated_at=now)
+
+
+def contacts_shown(*, draft: Draft, section: Section) -> dict[str, str] | None:
+    """Return the 代表窓口情報 that the company already has, or None when this card enters it."""
+    registration = queries.registration_of(section=section, supplier=draft.supplier)
+    return dict(registration.representative) if registration else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The cleaned contact blocks of the form; `representative` is None for a further card of the company."""
+
+    representative: dict[str, str] | None
+    office: dict[str, str]
+
+
+@transaction.atomic
+def prepare_document(
+    *, section: Section, draft: Draft, presenter: Presenter, answers: Answers, rules_now: datetime, now: datetime
+) -> Draft:
+    """Write the exact document that the card will be asked to sign, after asking the rulebook whether it may.
+
+    :raises Refused: with every reason of the rulebook
+    """
+    policy = rules.Policy.from_knobs(section.agency.policy)
+    _ask_rulebook(section, draft.supplier, presenter, policy, rules_now)
+    representative = answers.representative or contacts_shown(draft=draft, section=section) or {}
+    draft.document = canonical.canonical_json(
+        _application(
+            section=section,
+            supplier=draft.supplier,
+            presenter=presenter,
+            representative=representative,
+            office=answers.office,
+            rules_now=rules_now,
+        )
+    ).decode()
+    Draft.objects.filter(id=draft.id).update(document=draft.document, updated_at=now)
+    return draft
+
+
+def _ask_rulebook(
+    section: Section, supplier: Supplier, presenter: Presenter, policy: rules.Policy, rules_now: datetime
+) -> bool:
+    """Return whether the card's company name agrees with the register's; raise every other reason."""
+    facts = suppliers.facts(supplier)
+    existing = queries.existing_cards(section=section, supplier=supplier, fingerprint=presenter.card.fingerprint)
+    reasons = rules.refusals_to_register(
+        facts, presenter.card, existing, policy, authority_demo=presenter.demo, on=rules_now.astimezone(JST).date()
+    )
+    if reasons:
+        raise Refused(*reasons)
+    return rules.name_agrees(presenter.card, facts, demo=presenter.demo)
+
+
+def _application(
+    *,
+    section: Section,
+    supplier: Supplier,
+    presenter: Presenter,
+    representative: dict[str, str],
+    office: dict[str, str],
+    rules_now: datetime,
+) -> dict[str, str | int]:
+    card = presenter.card
+    company = suppliers.company_shown(supplier)
+    fields: dict[str, str | int] = {
+        "type": documents.registration_application.name,
+        "realm": settings.REALM,
+        "origin": settings.SUPPLIER_ORIGIN,
+        "document_id": str(uuid.uuid4()),
+        "issued_at": rules_now.astimezone(JST).isoformat(timespec="seconds"),
+        "agency_code": section.agency.code,
+        "agency_name": section.agency.name,
+        "category": Category(section.category).label,
+        "supplier_number": supplier.supplier_number,
+        **company,
+        "card_company_name": shown(card.company_name),
+        "card_company_address": shown(card.company_address),
+        "card_holder_name": shown(card.holder_name),
+        "card_holder_address": shown(card.holder_address),
+        "certificate_serial": card.serial_text,
+        "certificate_issuer": card.issuer_text,
+        "certificate_expires_on": f"{card.not_after.astimezone(JST):%Y/%m/%d}",
+        "certificate_fingerprint": card.fingerprint,
+        "person_in_charge": presenter.person_in_charge,
+    }
+    fields |= {f"rep_{name}": representative.get(name, "") for name in CONTACT_FIELDS}
+    fields |= {f"card_office_{name}": office.get(name, "") for name in CONTACT_FIELDS}
+    return fields
+
+
+def register_card(
+    *,
+    section: Section,
+    presenter: Presenter,
+    draft_id: uuid.UUID,
+    jws: str,
+    rules_now: datetime,
+    now: datetime,
+    salt: bytes,
+) -> RegisteredCard:
+    """Register this card for the supplier of its draft; a draft that already became a registration returns that one.
+
+    :raises Refused: with every reason; then nothing is written and the draft stays
+    """
+    fingerprint = presenter.card.fingerprint
+    if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
+        return done
+    draft = queries.draft_of(section=section, fingerprint=fingerprint)
+    if draft is None or draft.id != draft_id or not draft.document:
+        raise Refused(refusal("R-115"))
+    cards.check_signature(
+        jws_text=jws,
+        fingerprint=fingerprint,
+        payload=draft.document.encode(),
+        typ=documents.registration_application.typ(settings.REALM),
+        audience="supplier",
+        now=now,
+    )
+    try:
+        return _register(section, presenter, draft, jws, rules_now, now, salt)
+    except IntegrityError:
+        # Two cards raced for the company's first registration, or the same draft came twice: look again, once.
+        if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
+            return done
+        return _register(section, presenter, draft, jws, rules_now, now, salt)
+
+
+@transaction.atomic
+def _register(
+    section: Section, presenter: Presenter, draft: Draft, jws: str, rules_now: datetime, now: datetime, salt: bytes
+) -> RegisteredCard:
+    if not Draft.objects.filter(id=draft.id).delete()[0]:
+        if done := queries.card_from_draft(draft_id=draft.id, fingerprint=presenter.card.fingerprint):
+            return done
+        raise Refused(refusal("R-115"))
+    document = canonical.parse_canonical(draft.document.encode())
+    policy = rules.Policy.from_knobs(section.agency.policy)
+    supplier = suppliers.find(section=section, supplier_number=draft.supplier.supplier_number)
+    if supplier is None or any(document[name] != value for name, value in suppliers.company_shown(supplier).items()):
+        raise Refused(refusal("R-116"))
+    agrees = _ask_rulebook(section, supplier, presenter, policy, rules_now)
+    registration = queries.registration_of(section=section, supplier=supplier)
+    first = registration is None
+    if registration is None:
+        registration = Registration.objects.create(
+            section=section, supplier=supplier, representative=_contact(document, "rep"), registered_at=now
+        )
+    elif _contact(document, "rep") != registration.representative:
+        # Another card of the company registered meanwhile: its 代表窓口情報 stands, so this document must be shown anew.
+        raise Refused(refusal("R-116"))
+    entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
+    card = RegisteredCard.objects.create(
+        id=uuid.uuid4(),
+        registration=registration,
+        section=section,
+        issuer_key=presenter.card.issuer_key,
+        serial=presenter.card.serial_text,
+        fingerprint=presenter.card.fingerprint,
+        certificate=presenter.card.der,
+        holder_name=presenter.card.holder_name,
+        expires_at=presenter.card.not_after,
+        status=CardStatus.ACTIVE if agrees else CardStatus.PROVISIONAL,
+        office=_contact(document, "card_office"),
+        person_in_charge=presenter.person_in_charge,
+        application=jws,
+        ledger_entry=entry.id,
+        receipt=ledger.receipt_for(entry),
+        draft=draft.id,
+        registered_at=now,
+    )
+    _announce(card=card, registration=registration, first=first, now=now)
+    return card
+
+
+def _contact(document: dict[str, str], prefix: str) -> dict[str, str]:
+    return {name: str(document[f"{prefix}_{name}"]) for name in CONTACT_FIELDS}
+
+
+def _announce(*, card: RegisteredCard, registration: Registration, first: bool, now: datetime) -> None:
+    """Queue 「利用者申請書受理メール」; a further card is announced to 代表窓口 and to the other cards' inboxes."""
+    agency = registration.section.agency
+    if card.status == CardStatus.PROVISIONAL:
+        notices.enqueue(
+            kind="registration.provisional",
+            to=card.office["email"],
+            subject="利用者登録の申請を受け付けました（仮登録）",
+            body=_letter("registration_provisional", card),
+            at=now,
+            sender=agency.system_email,
+            inbox=card.fingerprint,
+        )
+        return
+    recipients = [card.office["email"]]
+    if first and registration.representative["email"] not in recipients:
+        recipients.append(registration.representative["email"])
+    for to in recipients:
+        notices.enqueue(
+            kind="registration.registered",
+            to=to,
+            subject="利用者登録のお知らせ（利用者申請書受理メール）",
+            body=_letter("registration_registered", card),
+            at=now,
+            sender=agency.system_email,
+            inbox=card.fingerprint,
+        )
+    if not first:
+        others = queries.other_cards(registration=registration, fingerprint=card.fingerprint)
+        addresses = {registration.representative["email"]: ""} | {o.office["email"]: o.fingerprint for o in others}
+        for to, inbox in addresses.items():
+            notices.enqueue(
+                kind="registration.further_card",
+                to=to,
+                subject="新しいICカードが登録されました",
+                body=_letter("registration_further_card", card),
+                at=now,
+                sender=agency.system_email,
+                inbox=inbox or registration.company_id,
+            )
+
+
+def _letter(name: str, card: RegisteredCard) -> str:
+    from django.template.loader import render_to_string
+
+    registration = card.registration
+    return render_to_string(
+        f"registration/mail/{name}.txt",
+        {
+            "card": card,
+            "registration": registration,
+            "agency": registration.section.agency,
+            "supplier": registration.supplier,
+        },
+    )

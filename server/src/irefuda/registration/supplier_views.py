@@ -1,0 +1,319 @@
+"""The contractor's way from the menu to a registered card, and in with it (manual 1.1, 1.2)."""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from irefuda.agencies import queries as agencies
+from irefuda.agencies.models import Category, Section
+from irefuda.cards import operations as cards
+from irefuda.ledger import queries as ledger
+from irefuda.registration import auth, operations, queries
+from irefuda.registration.forms import Contact, SupplierLookup
+from irefuda.registration.models import RegisteredCard
+from irefuda.suppliers import queries as suppliers
+from irefuda.ui import clock, pdf
+from irefuda.ui.pages import refusal_page
+from irefuda_core import documents, text
+from irefuda_core.refusal import Refused
+
+View = Callable[..., HttpResponse]
+
+
+def in_section(view: View) -> View:
+    """Resolve the address to a section, and answer a refusal with its reason page."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, agency: str, category: Category, **kwargs: Any) -> HttpResponse:
+        section = agencies.section(agency_code=agency, category=category)
+        if section is None:
+            raise Http404
+        try:
+            response: HttpResponse = view(request, section, **kwargs)
+        except Refused as refused:
+            return refusal_page(request, refused.refusals, section=section)
+        return response
+
+    return wrapped
+
+
+def _go(name: str, section: Section, **kwargs: Any) -> HttpResponse:
+    response: HttpResponse = redirect(name, agency=section.agency.code, category=Category(section.category), **kwargs)
+    return response
+
+
+def _page(request: HttpRequest, template: str, section: Section, **context: Any) -> HttpResponse:
+    state = agencies.office_state(section.agency, now=agencies.rules_time(clock.now()))
+    status = context.pop("status", 200)
+    return render(
+        request, f"registration/{template}.html", {"section": section, "office": state, **context}, status=status
+    )
+
+
+@require_GET
+@in_section
+def choose(request: HttpRequest, section: Section) -> HttpResponse:
+    """Offer 「利用者登録」 and 「電子入札」."""
+    return _page(request, "choose", section)
+
+
+@require_GET
+@in_section
+def top(request: HttpRequest, section: Section) -> HttpResponse:
+    """Show the clock and 「利用者登録処理」."""
+    return _page(request, "top", section)
+
+
+@require_GET
+@in_section
+def menu(request: HttpRequest, section: Section) -> HttpResponse:
+    """Offer 「登録」, 「変更」, 「ICカード更新」."""
+    return _page(request, "menu", section)
+
+
+def _prove(request: HttpRequest, section: Section) -> None:
+    """Judge the token that the card agent made, and begin the card's session."""
+    now = clock.now()
+    auth.require_open(section, now=now)
+    proven = cards.prove_card(
+        token_text=request.POST.get("token", ""),
+        nonce_browser=request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""),
+        origin=settings.SUPPLIER_ORIGIN,
+        audience="supplier",
+        now=now,
+    )
+    person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
+    auth.begin(request, proven, person_in_charge=person, now=now)
+
+
+@require_POST
+@in_section
+def present(request: HttpRequest, section: Section) -> HttpResponse:
+    """Take the card's proof at the way into 登録."""
+    _prove(request, section)
+    return _go("registration-lookup", section)
+
+
+@require_http_methods(["GET", "POST"])
+@in_section
+def look_up(request: HttpRequest, section: Section) -> HttpResponse:
+    """資格審査情報検索."""
+    now = clock.now()
+    presenter = auth.presenter(request, now=now)
+    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
+    form = SupplierLookup(request.POST or None, needs_password=section.agency.lookup_needs_password)
+    reasons: tuple[Any, ...] = ()
+    if request.method == "POST":
+        auth.require_open(section, now=now)
+        if form.is_valid():
+            lookup = operations.Lookup(**form.cleaned_data)
+            rules_now = agencies.rules_time(now)
+            try:
+                operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
+            except Refused as refused:
+                if refused.refusals[0].code != "R-102":
+                    raise
+                reasons = refused.refusals
+            else:
+                return _go("registration-contacts", section)
+    return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
+
+
+def _contact_forms(request: HttpRequest, section: Section, typed: dict[str, str]) -> tuple[Contact, Contact]:
+    """Return both contact blocks, bound to the POST or to what the draft keeps."""
+    fax_required = bool(section.agency.policy.get("fax_required", True))
+    bound = request.POST if request.method == "POST" else (typed or None)
+    return (
+        Contact(bound, prefix="rep", fax_required=fax_required),
+        Contact(bound, prefix="card_office", fax_required=fax_required),
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@in_section
+def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
+    """「利用者登録」: 企業情報, 代表窓口情報, ICカード利用部署情報."""
+    now = clock.now()
+    presenter = auth.presenter(request, now=now)
+    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
+    if draft is None:
+        return _go("registration-lookup", section)
+    representative, office = _contact_forms(request, section, draft.typed)
+    known = operations.contacts_shown(draft=draft, section=section)
+    if request.method == "POST":
+        typed = {name: str(value) for name, value in request.POST.items() if name.startswith(("rep-", "card_office-"))}
+        operations.keep_typed(draft=draft, typed=typed, now=now)
+        auth.require_open(section, now=now)
+        # Both are asked, so that every mistake is shown at once.
+        if all([office.is_valid(), known is not None or representative.is_valid()]):
+            answers = operations.Answers(None if known else representative.contact(), office.contact())
+            rules_now = agencies.rules_time(now)
+            operations.prepare_document(
+                section=section, draft=draft, presenter=presenter, answers=answers, rules_now=rules_now, now=now
+            )
+            return _go("registration-check", section)
+    return _page(
+        request,
+        "contacts",
+        section,
+        representative=representative,
+        office_form=office,
+        known=known,
+        company=suppliers.company_shown(draft.supplier),
+        supplier=draft.supplier,
+        card=presenter.card,
+        show_errors=request.method == "POST",
+    )
+
+
+@require_GET
+@in_section
+def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
+    """「登録内容確認」."""
+    presenter = auth.presenter(request, now=clock.now())
+    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
+    if draft is None or not draft.document:
+        return _go("registration-contacts", section)
+    document = documents.read_document(draft.document.encode(), realm=settings.REALM, origin=settings.SUPPLIER_ORIGIN)
+    return _page(
+        request,
+        "check",
+        section,
+        draft=draft,
+        document=document,
+        supplier=draft.supplier,
+        card=presenter.card,
+        document_type=documents.registration_application.name,
+    )
+
+
+@require_POST
+@in_section
+def register(request: HttpRequest, section: Section) -> HttpResponse:
+    """「登録」: take the signed application."""
+    now = clock.now()
+    presenter = auth.presenter(request, now=now)
+    auth.require_open(section, now=now)
+    try:
+        draft_id = uuid.UUID(request.POST.get("draft", ""))
+    except ValueError:
+        raise Http404 from None
+    card = operations.register_card(
+        section=section,
+        presenter=presenter,
+        draft_id=draft_id,
+        jws=request.POST.get("jws", ""),
+        rules_now=agencies.rules_time(now),
+        now=now,
+        salt=secrets.token_bytes(16),
+    )
+    return _go("registration-done", section, card_id=card.id)
+
+
+def _own_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> RegisteredCard:
+    presenter = auth.presenter(request, now=clock.now())
+    card = queries.card_by_id(card_id=card_id, fingerprint=presenter.card.fingerprint)
+    if card is None or card.section_id != section.id:
+        raise Http404
+    return card
+
+
+@require_GET
+@in_section
+def done(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """Say that the card is registered, and what comes next."""
+    card = _own_card(request, section, card_id)
+    return _page(request, "done", section, registered=card, registration=card.registration)
+
+
+def _print_context(card: RegisteredCard) -> dict[str, Any]:
+    return {
+        "registered": card,
+        "registration": card.registration,
+        "document": queries.application_of(card),
+        "proof": ledger.proof(card.ledger_entry),
+    }
+
+
+@require_GET
+@in_section
+def print_page(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """「利用者情報」 for the printer, with the receipt; the proof appears at the same address."""
+    card = _own_card(request, section, card_id)
+    return _page(request, "print", section, **_print_context(card))
+
+
+@require_GET
+@in_section
+def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """Return the same page as a PDF that carries the signed application."""
+    card = _own_card(request, section, card_id)
+    page = _page(request, "print", section, pdf=True, **_print_context(card))
+    made = pdf.make(page.content.decode(), attachments={"application.jws": card.application.encode()})
+    return HttpResponse(
+        made,
+        content_type="application/pdf",
+        headers={"Content-Disposition": 'inline; filename="user.pdf"'},
+    )
+
+
+@require_GET
+@in_section
+def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """Return the receipt file that `irefuda-verify receipt` checks offline."""
+    card = _own_card(request, section, card_id)
+    bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt)
+    return HttpResponse(
+        json.dumps(bundle, ensure_ascii=False, indent=1),
+        content_type="application/json",
+        headers={"Content-Disposition": 'attachment; filename="receipt.json"'},
+    )
+
+
+@require_http_methods(["GET", "POST"])
+@in_section
+def log_in(request: HttpRequest, section: Section) -> HttpResponse:
+    """「電子入札」: in with a registered card."""
+    if request.method == "GET":
+        return _page(request, "login", section)
+    _prove(request, section)
+    fingerprint = request.session["card"]["fingerprint"]
+    auth.registered_card(section=section, fingerprint=fingerprint)
+    return _go("start", section)
+
+
+@require_GET
+@in_section
+def start(request: HttpRequest, section: Section) -> HttpResponse:
+    """Show who is logged in, until when the card lasts, and the 利用者情報."""
+    presenter = auth.presenter(request, now=clock.now())
+    card = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
+    return _page(
+        request, "start", section, registered=card, registration=card.registration, person=presenter.person_in_charge
+    )
+
+
+@require_POST
+def extend(request: HttpRequest) -> HttpResponse:
+    """Count the idle minutes of this session anew."""
+    if request.card_session is None:  # type: ignore[attr-defined]
+        return JsonResponse({"extended": False}, status=401)
+    auth.touch(request, now=clock.now())
+    return JsonResponse({"extended": True, "seconds": settings.SESSION_IDLE_SECONDS})
+
+
+@require_POST
+def log_out(request: HttpRequest) -> HttpResponse:
+    """End the session and say so."""
+    request.session.flush()
+    return render(request, "registration/logged_out.html")
