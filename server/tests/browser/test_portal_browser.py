@@ -1,0 +1,168 @@
+"""Every page of the portal in Chromium: accessible, quiet, narrow enough, printable, and usable by keyboard alone."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+from served import CHROMIUM, Watched, served
+
+from irefuda.agencies.models import Agency, Category, Section
+from irefuda.disclosure.models import PortalNews
+
+pytestmark = [pytest.mark.browser, pytest.mark.committing]
+
+DRAWN = "/lottery/?chosen1=418&given1=210&chosen2=210&given2=040&chosen3=861&given3=480"
+MISTYPED = "/lottery/?chosen1=41&given1=210&chosen2=&given2=040"
+PAGES = [
+    *("/", "/news/", "/announcements/", "/bidding/", "/lottery/", DRAWN, MISTYPED, "/guide/", "/practice/", "/faq/"),
+    *(f"/guide/{chapter}/" for chapter in range(1, 6)),
+    *("/helpdesk/", "/accessibility/", "/sections/works/", "/sections/goods/", "/?print=large"),
+    *("/9991/works/", "/9991/works/registration/", "/9991/works/registration/menu/", "/9991/works/login/"),
+    *("/practice/cards/", "/practice/mail/"),
+]
+REFUSED = ["/no-such-page/", "/9991/works/registration/lookup/"]
+PUBLIC = ["/", "/register/", "/ledger/", "/no-such-page/"]
+
+
+@pytest.fixture
+def city(own_database: str, django_db_blocker: Any) -> str:
+    with django_db_blocker.unblock():
+        agency = Agency.objects.create(
+            code="9991",
+            name="入札市（工事・コンサル）",
+            system_email="ebid@example.jp",
+            helpdesk_phone="017-000-0000",
+            helpdesk_email="help@example.jp",
+            helpdesk_url="https://help.example.jp/",
+        )
+        Section.objects.create(agency=agency, category=Category.WORKS)
+        PortalNews.objects.create(
+            kind="office",
+            published_on=date(2026, 11, 24),
+            sentence="年末年始の休みについて",
+            link="https://city.example.jp/a-very-long-address-that-must-wrap-on-a-narrow-screen",
+        )
+    return own_database
+
+
+@pytest.fixture
+def site(city: str, tmp_path: Path) -> Iterator[str]:
+    with served(database_url=city, state_dir=tmp_path) as origin:
+        yield origin
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(**CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+def test_every_page_is_accessible_quiet_and_no_wider_than_its_window(site: str, browser: Any) -> None:
+    for width in (1280, 320):
+        watched = Watched(browser.new_page(viewport={"width": width, "height": 800}))
+        for address in [*PAGES, *REFUSED]:
+            look_at(watched, site, address, width)
+
+
+def look_at(watched: Watched, site: str, address: str, width: int) -> None:
+    answer = watched.page.goto(site + address)
+    assert watched.axe() == [], (address, width)
+    assert not watched.scrolls_sideways(), (address, width)
+    if address in REFUSED:
+        # Chromium itself writes the refusal's status into the console.
+        watched.wrong = [wrong for wrong in watched.wrong if f"status of {answer.status}" not in wrong]
+    else:
+        assert answer.status == 200, address
+    assert watched.wrong == [], (address, width)
+    watched.wrong.clear()
+
+
+def test_the_public_site_is_accessible_and_quiet(city: str, tmp_path: Path, browser: Any) -> None:
+    with served(database_url=city, state_dir=tmp_path, site="public") as origin:
+        for width in (1280, 320):
+            watched = Watched(browser.new_page(viewport={"width": width, "height": 800}))
+            for address in PUBLIC:
+                look_at(watched, origin, address, width)
+
+
+def test_the_clock_ticks_from_the_server_s_time_whatever_the_computer_s_clock_says(site: str, browser: Any) -> None:
+    page = browser.new_page(timezone_id="America/New_York")
+    page.clock.install(time=0)
+    page.goto(site)
+    clock = page.locator("time[data-clock]")
+    first = clock.inner_text()
+    assert first == page.evaluate(
+        "new Date(Date.parse(document.querySelector('[data-clock]').dateTime) + 9 * 3600e3).toISOString()"
+        ".replace(/(\\d+)-(\\d+)-(\\d+)T(\\d+):(\\d+).*/, '$1年$2月$3日$4時$5分')"
+    )
+    page.clock.run_for(61_000)
+    assert clock.inner_text() != first
+
+
+def test_the_way_to_the_agencies_by_keyboard_alone(site: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(site)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "本文へ移動"
+    page.keyboard.press("Enter")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('href')") == "/bidding/":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/bidding/")
+    page.locator("a", has_text="工事、コンサル").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sections/works/")
+
+
+def test_the_error_summary_has_the_focus_and_its_link_leads_into_the_field(site: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(site + MISTYPED)
+    assert page.evaluate("document.activeElement.className") == "error-summary"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.name") == "chosen1"
+
+
+def test_large_print_prints_at_150_percent_and_goes_back(site: str, browser: Any) -> None:
+    page = browser.new_page()
+    page.add_init_script("window.print = () => { window.printed = document.documentElement.className }")
+    page.goto(site)
+    page.click("text=大きな文字で印刷")
+    assert page.evaluate("window.printed") == "large-print"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.className") == ""
+    size = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    page.emulate_media(media="print")
+    normal = page.evaluate(size)
+    page.goto(site + "/?print=large")
+    assert page.evaluate(size) == pytest.approx(normal * 1.5)
+
+
+def test_the_printed_page_holds_the_text_and_its_page_number(site: str, browser: Any, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(site + DRAWN)
+    page.pdf(path=str(tmp_path / "page.pdf"), prefer_css_page_size=True)
+    made = subprocess.run(
+        ["pdftotext", "-layout", str(tmp_path / "page.pdf"), "-"], capture_output=True, check=True, text=True
+    )
+    text = made.stdout.replace(" ", "")
+    for words in ("電子くじ", "1位はＢ社です", "1/1", "ページ番号1005", "練習"):
+        assert words in text
+    assert "大きな文字で印刷" not in text
+
+
+def test_pages_stay_readable_at_400_percent(site: str, browser: Any) -> None:
+    watched = Watched(browser.new_page(viewport={"width": 320, "height": 256}))
+    for address in ("/", DRAWN, "/helpdesk/"):
+        watched.page.goto(site + address)
+        assert not watched.scrolls_sideways()

@@ -1,0 +1,132 @@
+"""The small city of the tests: 入札市, its register, a test CA, and cards that sign in the process."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pki_builder import POLICY, Authority, Issued, sign
+
+from irefuda.agencies.models import Agency, Category, Section
+from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
+from irefuda.suppliers.models import Supplier
+from irefuda.ui import clock
+from irefuda_core import jws, trust
+from irefuda_core.possession import message_to_sign
+
+ORIGIN = "http://localhost:8000"
+CONTACT = {
+    "department": "営業部",
+    "postal_code": "030-0801",
+    "address": "青森市新町1-3-7",
+    "person": "青森 花子",
+    "phone": "017-000-0000",
+    "fax": "017-000-0001",
+    "email": "hanako@example.jp",
+}
+
+
+@dataclass(frozen=True)
+class City:
+    """What a registration needs: a section that is open, its CA, and one supplier."""
+
+    section: Section
+    authority: Authority
+    supplier: Supplier
+
+
+def make_section(*, code: str = "9992", category: str = Category.GOODS, **agency: Any) -> Section:
+    """Return a section of an agency that is always open."""
+    values = {"name": "入札市（物品）", "always_open": True, "system_email": "ebid@example.jp", "helpdesk_email": "help@example.jp", "helpdesk_url": "http://localhost:8000/helpdesk/"}  # fmt: skip
+    made, _ = Agency.objects.get_or_create(code=code, defaults={**values, **agency})
+    return Section.objects.create(agency=made, category=category)
+
+
+def make_supplier(section: Section, **values: Any) -> Supplier:
+    """Return the manual's sample supplier, or another one."""
+    sample = {
+        "supplier_number": "990000001",
+        "name": "（株）テスト商会01",
+        "representative_name": "テスト 1太郎",
+        "representative_title": "代表取締役社長",
+        "postal_code": "123-4567",
+        "address": "○○○市××町△丁目1-1-1",
+        "phone": "03-0920-9991",
+        "fax": "03-0920-9991",
+        "branch_name": "支店",
+        "qualifications": {"物品の製造": "", "物品の販売": "A", "役務等の提供": "", "物品の購入": ""},
+    }
+    return Supplier.objects.create(section=section, **{**sample, **values})
+
+
+def trust_authority(authority: Authority, *, crl: bytes | None = None, **values: Any) -> None:
+    """Take the cards of this CA, with a fresh revocation list."""
+    TrustedAuthority.objects.update_or_create(
+        name=values.pop("name", "試験認証局"),
+        defaults={
+            "audience": "supplier",
+            "root": authority.root.der,
+            "intermediates": [base64.b64encode(authority.issuing.der).decode()],
+            "policy_oids": [POLICY],
+            "added_at": clock.now(),
+            **values,
+        },
+    )
+    der = crl or authority.crl()
+    listed = trust.read_crl(der, authority.issuing.der)
+    RevocationListRecord.objects.create(
+        issuer_key=listed.issuer_key,
+        number=f"{listed.number:049d}",
+        this_update=listed.this_update,
+        next_update=listed.next_update,
+        sha256=hashlib.sha256(der).hexdigest(),
+        der=der,
+        source="test",
+        fetched_at=clock.now(),
+    )
+    TrustVersion.objects.filter(id=1).delete()
+    TrustVersion.objects.create(id=1)
+
+
+def make_city(authority: Authority) -> City:
+    """Return a city with one open section and the manual's sample supplier."""
+    section = make_section()
+    trust_authority(authority)
+    return City(section, authority, make_supplier(section))
+
+
+def make_authority() -> Authority:
+    """Return a CA whose certificates and lists are good today."""
+    return Authority(at=clock.now().replace(microsecond=0))
+
+
+def make_token(card: Issued, nonce: str, *, origin: str = ORIGIN, algorithm: str = "ES256") -> str:
+    """Return the Web eID token that this card makes for a nonce."""
+    signature = sign(card.key, algorithm, message_to_sign(origin=origin, nonce=nonce, algorithm=algorithm))
+    token = {
+        "unverifiedCertificate": base64.b64encode(card.der).decode(),
+        "algorithm": algorithm,
+        "signature": base64.b64encode(signature).decode(),
+        "format": "web-eid:1.0",
+        "appVersion": "test",
+    }
+    return json.dumps(token)
+
+
+def sign_document(card: Issued, document: str, typ: str, *, algorithm: str = "ES256") -> str:
+    """Return the compact JWS that this card makes of a document."""
+    header = jws.header_for([card.der], algorithm=algorithm, typ=typ, iat=int(clock.now().timestamp()))
+    signed = jws.signing_input(document.encode(), header)
+    return jws.assemble(signed, sign(card.key, algorithm, signed))
+
+
+def ledger_key() -> bytes:
+    """Return a fresh Ed25519 key as PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

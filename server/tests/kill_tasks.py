@@ -1,0 +1,35 @@
+"""The work that `killing.Victims` kills."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import transaction
+
+from irefuda.agencies.models import Installation
+from irefuda.notices import delivery, operations
+
+
+def send_notices(now: str) -> None:
+    moment = datetime.fromisoformat(now)
+    delivery.Outbox(worker="victim", clock=lambda: moment, stop=delivery.StopRequest()).run(once=True)
+
+
+def deed_with_notice(now: str) -> None:
+    """Do a deed of the smallest kind and queue the notice that tells of it."""
+    with transaction.atomic():
+        Installation.objects.update(clock_offset_seconds=3600)
+        operations.enqueue(
+            kind="k",
+            to="keiri@example.jp",
+            subject="s",
+            body="b",
+            at=datetime.fromisoformat(now),
+            sender="nyusatsu@city.example.jp",
+        )
+
+
+def read_bounces(maildir: str) -> None:
+    call_command("read_bounces", Path(maildir), verbosity=0, stdout=(Path(maildir) / "words").open("w"))

@@ -1,0 +1,220 @@
+"""Revocation lists are fetched within limits, verified, never go back, and are kept as evidence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+
+import pytest
+from card_support import trust
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
+from pki_builder import NOON, Authority
+
+from irefuda.cards import queries, revocation
+from irefuda.cards.models import RevocationListRecord
+from irefuda.ui import clock
+from irefuda_core.trust import BadRevocationList
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+@contextmanager
+def server(answer) -> Iterator[str]:
+    """Serve on a loopback port; `answer(handler)` writes the response."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer(self)
+
+        def log_message(self, *_):
+            """Stay silent."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{httpd.server_address[1]}/list.crl"
+    finally:
+        httpd.shutdown()
+        thread.join()
+        httpd.server_close()
+
+
+def serving(content):
+    def answer(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def offered(authority, tmp_path, **list_options):
+    """Put a list where the authority is known to publish, and return what fetching it gives."""
+    file = tmp_path / "offered.crl"
+    file.write_bytes(authority.crl(**list_options))
+    return revocation.fetch(queries.authorities()[0], file.as_uri(), now=NOON)
+
+
+def test_a_newer_list_is_taken_over_http_and_kept_byte_for_byte(authority, tmp_path):
+    row = trust(authority, tmp_path)
+    second = authority.crl(number=2, revoked={5: NOON})
+    with server(serving(second)) as url:
+        fetched = revocation.fetch(row, url, now=NOON)
+        assert (fetched.taken, fetched.reason) == (True, "")
+        again = revocation.fetch(row, url, now=NOON)
+        assert (again.taken, again.unchanged) == (False, True)
+    records = list(RevocationListRecord.objects.order_by("id"))
+    assert [int(record.number) for record in records] == [1, 2]
+    assert bytes(records[1].der) == second
+    assert records[1].source == url
+    (listed,) = queries.trust_snapshot().revocation_lists.values()
+    assert (listed.number, dict(listed.revoked)) == (2, {5: NOON})
+
+
+def test_pem_is_read_too(authority, tmp_path):
+    row = trust(authority, tmp_path)
+    pem = x509.load_der_x509_crl(authority.crl(number=2)).public_bytes(Encoding.PEM)
+    with server(serving(pem)) as url:
+        assert revocation.fetch(row, url, now=NOON).taken
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"number": 4}, "番号が戻っています（手元は5、取得したものは4）"),
+        ({"number": 5, "revoked": {1: NOON}}, "番号が戻っています"),
+        ({"number": None}, "番号のない"),
+        ({"number": 6, "issued": timedelta(hours=1)}, "未来"),
+        ({"number": 6, "issued": timedelta(days=-2)}, "手元の失効リストより前"),
+        ({"number": 6, "extra": ((x509.DeltaCRLIndicator(5), True),)}, "差分"),
+        (
+            {"number": 6, "extra": ((x509.IssuingDistributionPoint(None, None, True, False, None, False, False), True),)},
+            "分割",
+        ),
+        (
+            {"number": 6, "extra": ((x509.IssuingDistributionPoint(None, None, False, False, None, True, False), True),)},
+            "間接",
+        ),
+    ],
+    ids=["back", "same number, other content", "none", "future", "older date", "delta", "partitioned", "indirect"],
+)  # fmt: skip
+def test_lists_that_cannot_be_relied_on_are_refused_with_their_reason(authority, tmp_path, options, why):
+    trust(authority, tmp_path, crl=authority.crl(number=5))
+    fetched = offered(authority, tmp_path, **options)
+    assert why in fetched.reason
+    assert not fetched.taken
+    assert [int(record.number) for record in RevocationListRecord.objects.all()] == [5]
+
+
+def test_a_list_of_another_authority_is_refused(authority, tmp_path):
+    row = trust(authority, tmp_path)
+    stranger, namesake = Authority(label="stranger"), Authority()
+    for other, why in ((stranger, "登録された認証局ではありません"), (namesake, "署名が正しくありません")):
+        with server(serving(other.crl(number=9))) as url:
+            assert why in revocation.fetch(row, url, now=NOON).reason
+
+
+def test_numbers_are_compared_as_numbers(authority, tmp_path):
+    trust(authority, tmp_path, crl=authority.crl(number=9))
+    assert offered(authority, tmp_path, number=10).taken
+    assert "番号が戻っています" in offered(authority, tmp_path, number=9, revoked={1: NOON}).reason
+    assert offered(authority, tmp_path, number=2**159).taken
+
+
+def test_what_is_no_list_is_refused(authority, tmp_path):
+    row = trust(authority, tmp_path)
+    for content in (b"", b"<html>", authority.issuing.der, b"-----BEGIN X509 CRL-----\nAAAA\n"):
+        with server(serving(content)) as url:
+            assert "失効リスト" in revocation.fetch(row, url, now=NOON).reason
+
+
+def test_too_large_too_slow_and_absent_are_refused(authority, tmp_path, monkeypatch):
+    row = trust(authority, tmp_path)
+    monkeypatch.setattr(revocation, "MAX_BYTES", 50_000)
+    with server(serving(b"0" * 50_001)) as url:
+        assert "大きすぎます" in revocation.fetch(row, url, now=NOON).reason
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(100):
+                handler.wfile.write(b"0")
+                handler.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            return
+
+    with server(drip) as url:
+        started = time.monotonic()
+        assert "以内に取得が終わりません" in revocation.fetch(row, url, now=NOON, max_seconds=0.3).reason
+        assert time.monotonic() - started < 3
+    with server(lambda handler: handler.send_error(404)) as url:
+        assert "取得できません" in revocation.fetch(row, url, now=NOON).reason
+    assert "取得できません" in revocation.fetch(row, (tmp_path / "absent.crl").as_uri(), now=NOON).reason
+    assert RevocationListRecord.objects.count() == 1
+
+
+def test_a_redirect_leads_to_no_local_file(authority, tmp_path):
+    row = trust(authority, tmp_path)
+    (tmp_path / "next.crl").write_bytes(authority.crl(number=2))
+
+    def redirect(handler):
+        handler.send_response(302)
+        handler.send_header("Location", (tmp_path / "next.crl").as_uri())
+        handler.end_headers()
+
+    with server(redirect) as url:
+        assert "取得できません" in revocation.fetch(row, url, now=NOON).reason
+
+
+def test_other_kinds_of_address_are_refused():
+    with pytest.raises(BadRevocationList, match="http、https、file"):
+        revocation.download("ldap://example.jp/cn=crl")
+
+
+@pytest.mark.parametrize("sql", ["UPDATE {} SET source = 'x'", "DELETE FROM {}"])
+def test_kept_lists_can_neither_be_changed_nor_deleted(authority, tmp_path, sql):
+    trust(authority, tmp_path)
+    table = RevocationListRecord._meta.db_table
+    with pytest.raises(DatabaseError, match="kept as evidence"), transaction.atomic():
+        connection.cursor().execute(sql.format(table))
+
+
+def test_the_command_reports_each_source_in_japanese(authority, tmp_path):
+    now = clock.now()
+    fresh = Authority(at=now)
+    row = trust(fresh, tmp_path, now=now)
+    row.crl_urls = [*row.crl_urls, (tmp_path / "absent.crl").as_uri()]
+    row.save()
+    report = StringIO()
+    with pytest.raises(CommandError, match="2件のうち1件を取得できませんでした"):
+        call_command("fetch_revocations", stdout=report)
+    assert "変わりありません（次回更新 " in report.getvalue()
+    assert "使えません：取得できません" in report.getvalue()
+    with pytest.raises(CommandError, match="取得先のある認証局がありません"):
+        call_command("fetch_revocations", "--authority", "別の認証局", stdout=report)
+
+
+def test_overdue_lists_are_named(authority, tmp_path):
+    trust(authority, tmp_path, grace_hours=2)
+    next_update = NOON + timedelta(hours=23)
+    assert list(revocation.overdue(now=next_update)) == []
+    (warned,) = revocation.overdue(now=next_update + timedelta(seconds=1))
+    assert "次回更新の日時を過ぎています" in warned
+    (over,) = revocation.overdue(now=next_update + timedelta(hours=3))
+    assert "猶予も過ぎています" in over
