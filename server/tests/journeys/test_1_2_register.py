@@ -1,14 +1,13 @@
 """The manual's section 1.2, filled in on the rendered forms: from the menu to the mail, and in with the card."""
 
 import pytest
-from builders import CONTACT, ledger_key, make_authority, make_city, make_token, sign_document
+from builders import ledger_key, make_authority, make_city, sign_document
+from steps import TYP, fill, main_form, present, register, sign_and_register, way_in
 
 from irefuda.ledger.models import Entry, Pending
 from irefuda.notices.models import Notice
 from irefuda.registration.models import Draft, RegisteredCard
-from irefuda_core import documents
 
-TYP = documents.registration_application.typ("practice")
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
 
@@ -23,54 +22,6 @@ def city(authority, settings, tmp_path):
     key.write_bytes(ledger_key())
     settings.RECEIPT_KEY_FILE = str(key)
     return make_city(authority)
-
-
-def present(app, page, card, person="係 太郎"):
-    """Press the button of a card form as the browser and the agent do."""
-    form = next(form for form in page.forms.values() if "token" in form.fields)
-    nonce = app.post("/card/nonce/", {"csrfmiddlewaretoken": form["csrfmiddlewaretoken"].value}).json["nonce"]
-    form["token"].force_value(make_token(card, nonce))
-    form["person_in_charge"].force_value(person)
-    return form.submit()
-
-
-def way_in(app, card):
-    return present(app, app.get("/9992/goods/registration/menu/"), card).follow()
-
-
-def look_up(page, number="９９０００００００１"[:9], name="株式会社テスト商会０１"):
-    form = page.forms[max(page.forms, key=str)]
-    form["supplier_number"] = number
-    form["name"] = name
-    return form.submit()
-
-
-def fill(form, prefix, **changes):
-    values = {**CONTACT, **changes}
-    for field, value in {**values, "email_again": changes.get("email_again", values["email"])}.items():
-        form[f"{prefix}-{field}"] = value
-
-
-def sign_and_register(page, card):
-    form = next(form for form in page.forms.values() if "jws" in form.fields)
-    form["jws"].force_value(sign_document(card, form["document"].value, TYP))
-    return form.submit()
-
-
-def main_form(page, field):
-    return next(form for form in page.forms.values() if field in form.fields)
-
-
-def register(app, card):
-    page = way_in(app, card)
-    form = main_form(page, "supplier_number")
-    form["supplier_number"], form["name"] = "990000001", "(株)テスト商会01"
-    page = form.submit().follow()
-    form = main_form(page, "card_office-email")
-    if "rep-email" in form.fields:
-        fill(form, "rep", email="daihyo@example.jp")
-    fill(form, "card_office")
-    return sign_and_register(form.submit().follow(), card)
 
 
 def test_from_the_portal_to_the_mail_and_in(django_app, city):

@@ -1,4 +1,4 @@
-"""「練習用カード」: the demo cards and their PINs, in the practice realm only."""
+"""「練習用ICカードとPIN番号」: the demo cards and their PINs, in the practice realm only."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def nonce(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def practice_cards(request: HttpRequest) -> HttpResponse:
-    """Show 「練習用カード」 with their PINs; there is no such page outside the practice realm."""
+    """Show 「練習用ICカードとPIN番号」; there is no such page outside the practice realm."""
     if not settings.PRACTICE:
         raise Http404
     cards = queries.practice_cards(settings.STATE_DIR / "cards" / "cards.json")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from irefuda.agencies.models import Section
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
 from irefuda.suppliers.models import Supplier
-from irefuda_core import canonical, documents, jws
+from irefuda_core import canonical, documents, jws, text
+from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.registration import ExistingCard
 
 LIVING = (CardStatus.ACTIVE, CardStatus.PROVISIONAL)
@@ -74,6 +76,24 @@ def _with_company() -> QuerySet[RegisteredCard]:
     return RegisteredCard.objects.select_related(
         "registration__supplier", "section__agency", "registration__section__agency"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NamesBeside:
+    """The company's name as the register and as the certificate have it, and how well they agree."""
+
+    register_name: str
+    card_name: str
+    level: text.MatchLevel
+    agree: bool
+    # A demo authority certifies nobody, so a difference stops nothing there.
+    demo: bool
+
+
+def names_beside(*, card: CardCertificate, supplier: Supplier, demo: bool) -> NamesBeside:
+    """Return both names for 「登録内容確認」, where the holder is asked to look at them."""
+    level = text.match_names(card.company_name, supplier.name)
+    return NamesBeside(supplier.name, shown(card.company_name), level, text.accepts(level), demo)
 
 
 def application_of(card: RegisteredCard) -> documents.Document:

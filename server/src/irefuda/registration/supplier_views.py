@@ -129,14 +129,30 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
 
 
-def _contact_forms(request: HttpRequest, section: Section, typed: dict[str, str]) -> tuple[Contact, Contact]:
-    """Return both contact blocks, bound to the POST or to what the draft keeps."""
+def _contact_forms(section: Section, typed: dict[str, str], *, judged: bool) -> tuple[Contact, Contact]:
+    """Return both contact blocks with what was typed; errors are shown once 「入力内容確認」 was pressed."""
     fax_required = bool(section.agency.policy.get("fax_required", True))
-    bound = request.POST if request.method == "POST" else (typed or None)
-    return (
-        Contact(bound, prefix="rep", fax_required=fax_required),
-        Contact(bound, prefix="card_office", fax_required=fax_required),
+    representative, office = (
+        Contact(typed, prefix=prefix, fax_required=fax_required)
+        if judged
+        else Contact(
+            initial={name: typed.get(f"{prefix}-{name}", "") for name in Contact.base_fields},
+            prefix=prefix,
+            fax_required=fax_required,
+        )
+        for prefix in ("rep", "card_office")
     )
+    return representative, office
+
+
+def _typed(request: HttpRequest, known: dict[str, str] | None) -> dict[str, str]:
+    """Return what was typed into both blocks; a mark at 「代表窓口情報と同じ」 copies the one into the other."""
+    typed = {name: str(value) for name, value in request.POST.items() if name.startswith(("rep-", "card_office-"))}
+    if "same" in request.POST:
+        for name in Contact.base_fields:
+            same = known[name.removesuffix("_again")] if known else typed.get(f"rep-{name}", "")
+            typed[f"card_office-{name}"] = same
+    return typed
 
 
 @require_http_methods(["GET", "POST"])
@@ -148,10 +164,10 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
     if draft is None:
         return _go("registration-lookup", section)
-    representative, office = _contact_forms(request, section, draft.typed)
     known = operations.contacts_shown(draft=draft, section=section)
+    typed = _typed(request, known) if request.method == "POST" else draft.typed
+    representative, office = _contact_forms(section, typed, judged=request.method == "POST")
     if request.method == "POST":
-        typed = {name: str(value) for name, value in request.POST.items() if name.startswith(("rep-", "card_office-"))}
         operations.keep_typed(draft=draft, typed=typed, now=now)
         auth.require_open(section, now=now)
         # Both are asked, so that every mistake is shown at once.
@@ -193,6 +209,7 @@ def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
         document=document,
         supplier=draft.supplier,
         card=presenter.card,
+        names=queries.names_beside(card=presenter.card, supplier=draft.supplier, demo=presenter.demo),
         document_type=documents.registration_application.name,
     )
 
@@ -296,10 +313,17 @@ def log_in(request: HttpRequest, section: Section) -> HttpResponse:
 @in_section
 def start(request: HttpRequest, section: Section) -> HttpResponse:
     """Show who is logged in, until when the card lasts, and the 利用者情報."""
-    presenter = auth.presenter(request, now=clock.now())
+    now = clock.now()
+    presenter = auth.presenter(request, now=now)
     card = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
     return _page(
-        request, "start", section, registered=card, registration=card.registration, person=presenter.person_in_charge
+        request,
+        "start",
+        section,
+        registered=card,
+        registration=card.registration,
+        person=presenter.person_in_charge,
+        expires_in_days=(card.expires_at - now).days,
     )
 
 

@@ -1,0 +1,117 @@
+"""What the screens of 登録 do beyond the manual: less typing, names side by side, grades that can be read."""
+
+from datetime import timedelta
+
+import pytest
+from builders import ledger_key, make_authority, make_city
+from steps import fill, main_form, register, way_in
+
+from irefuda.registration.models import Draft
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return make_authority()
+
+
+@pytest.fixture
+def city(authority, settings, tmp_path):
+    key = tmp_path / "receipt.pem"
+    key.write_bytes(ledger_key())
+    settings.RECEIPT_KEY_FILE = str(key)
+    return make_city(authority)
+
+
+def contacts(app, card):
+    form = main_form(way_in(app, card), "supplier_number")
+    form["supplier_number"], form["name"] = "990000001", "（株）テスト商会01"
+    return form.submit().follow()
+
+
+def test_a_mark_copies_the_representative_contact_into_the_card_office(django_app, city):
+    form = main_form(contacts(django_app, city.authority.card()), "same")
+    fill(form, "rep", department="総務部", email="daihyo@example.jp")
+    form["same"] = True
+    check = form.submit().follow()
+    assert check.text.count("総務部") == check.text.count("daihyo@example.jp") == 2 + 2  # shown, and in what is signed
+    form = main_form(check.click("ICカード利用部署情報を修正する"), "same")
+    assert form["card_office-email_again"].value == "daihyo@example.jp"
+
+
+def test_the_mark_copies_nothing_wrong_and_loses_nothing(django_app, city):
+    form = main_form(contacts(django_app, city.authority.card()), "same")
+    fill(form, "rep", postal_code="12")
+    fill(form, "card_office", department="営業部")
+    form["same"] = True
+    page = form.submit()
+    assert page.text.count("郵便番号は7桁の数字で入力してください。") >= 2
+    assert main_form(page, "same")["card_office-postal_code"].value == "12"
+    assert not main_form(page, "same")["same"].checked
+    assert not Draft.objects.get().document
+
+
+def test_a_further_card_copies_from_what_its_company_has_registered(django_app, city):
+    register(django_app, city.authority.card())
+    form = main_form(contacts(django_app, city.authority.card()), "same")
+    assert "rep-email" not in form.fields
+    form["same"] = True
+    check = form.submit().follow()
+    assert "daihyo@example.jp" in check
+
+
+def test_a_draft_is_shown_again_without_complaints_until_it_is_sent(django_app, city):
+    card = city.authority.card()
+    form = main_form(contacts(django_app, card), "same")
+    fill(form, "rep", department="")
+    assert "field-with-error" in form.submit()
+    page = django_app.get("/9992/goods/registration/contacts/")
+    assert "field-with-error" not in page
+    assert main_form(page, "same")["rep-person"].value == "青森 花子"
+
+
+@pytest.mark.parametrize(
+    ("company", "words"),
+    [
+        ("（株）テスト商会01", "一致しています。"),
+        ("株式会社テスト商会０１", "同じ会社名です（書き方だけが違います）。"),
+        ("テスト商会01株式会社", "同じ会社名です（株式会社などの位置だけが違います）。"),
+    ],
+)
+def test_the_names_of_register_and_card_stand_side_by_side(django_app, city, company, words):
+    form = main_form(contacts(django_app, city.authority.card(company=company)), "same")
+    fill(form, "rep")
+    form["same"] = True
+    compared = form.submit().follow().html.select_one("[aria-labelledby=names]").get_text()
+    assert words in compared
+    assert company in compared
+    assert "（株）テスト商会01" in compared
+
+
+def test_the_grades_are_marked_in_the_manuals_four_rows(django_app, city):
+    city.supplier.qualifications = {"物品の製造": "A", "物品の販売": "D"}
+    city.supplier.save()
+    page = contacts(django_app, city.authority.card())
+    rows = [row.get_text(" ", strip=True) for row in page.html.select(".grades li")]
+    assert len(rows) == 4
+    assert rows[0].startswith("物品の製造 ☑ A （該当） ☐ B （該当しない）")
+    assert "☑ D" in rows[1]
+    assert "☑ 無し" in rows[2]
+
+
+def test_the_lookup_leads_to_this_sections_register(django_app, city):
+    page = way_in(django_app, city.authority.card())
+    assert page.html.find("a", string=lambda text: text and "登録業者名簿" in text)["href"].endswith(
+        "/register/9992/goods/"
+    )
+
+
+def test_a_card_that_expires_soon_is_told_at_the_start(django_app, city):
+    soon, later = city.authority.card(ends=timedelta(days=20)), city.authority.card(ends=timedelta(days=200))
+    register(django_app, soon)
+    page = django_app.get("/9992/goods/start/")
+    assert "このICカードの有効期限まで、あと" in page
+    django_app.reset()
+    register(django_app, later)
+    assert "このICカードの有効期限まで" not in django_app.get("/9992/goods/start/")
