@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -103,3 +103,13 @@ def broken_promises(now: datetime) -> list[uuid.UUID]:
     """Return the entries that have waited longer than the 60 seconds which their receipts promise."""
     late = Pending.objects.filter(entry__recorded_at__lt=now - receipt.PROMISE).order_by("entry__recorded_at")
     return list(late.values_list("entry_id", flat=True))
+
+
+def entries(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Entry]:
+    """Return those of these entries that are there, by id."""
+    return Entry.objects.in_bulk(list(ids))
+
+
+def ids_of_kind(kind: str) -> Iterator[uuid.UUID]:
+    """Yield the ids of every entry of this kind, in their order, without keeping them."""
+    yield from Entry.objects.filter(kind=kind).order_by("id").values_list("id", flat=True).iterator(chunk_size=2000)
