@@ -1,0 +1,144 @@
+"""`make bench`: measure the house against a floor in the same run (docs/performance.md says what each row means).
+
+python bench/run.py [--only NAME …] [--quick] [--runs N] [--write docs/performance.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import psutil
+
+from measuring import Row, table
+from serving import ROOT, Databases, environment, free_port, sequencer, tool, web
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+SUPPLIERS = 12_000
+
+
+class Bench:
+    """One run of the benchmark: its cluster, its folder, and how thorough it is."""
+
+    def __init__(self, databases: Databases, *, runs: int, quick: bool) -> None:
+        self.databases, self.runs, self.quick = databases, runs, quick
+
+    def token(self) -> Iterator[Row]:
+        """Judge a token completely."""
+        from rows_token import rows
+
+        yield from rows(runs=self.runs, quick=self.quick)
+
+    def login(self) -> Iterator[Row]:
+        """Log in with a card."""
+        from rows_http import login_rows
+
+        yield from self._served(login_rows)
+
+    def registration(self) -> Iterator[Row]:
+        """Go through a whole 登録."""
+        from rows_http import registration_rows
+
+        yield from self._served(registration_rows)
+
+    def rate(self) -> Iterator[Row]:
+        """Register over eight connections."""
+        from rows_http import rate_rows
+
+        yield from self._served(rate_rows)
+
+    def _served(self, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
+        from city import City
+        from in_process import use_database
+
+        port = free_port()
+        url = self.databases.copy(f"bench_{rows.__name__}")
+        env = environment(state=self.databases.state, database_url=url, port=port)
+        use_database(url)
+        city = City(suppliers=SUPPLIERS)
+        with web(env=env, port=port), sequencer(env=env):
+            yield from rows(city, port=port, runs=self.runs, quick=self.quick)
+
+
+NAMES = ("token", "login", "registration", "rate")
+
+
+def main() -> int:
+    """Measure what was asked for and print the table."""
+    arguments = _arguments()
+    names = arguments.only or NAMES
+    runs = arguments.runs or (2 if arguments.quick else 5)
+    home = Path(tempfile.mkdtemp(prefix="irefuda-bench-"))
+    rows: list[Row] = []
+    try:
+        with tool("postgres").cluster() as url:
+            databases = Databases(url, home)
+            databases.prepare()
+            os.environ.update(environment(state=home, database_url=url))
+            import django
+
+            django.setup()
+            bench = Bench(databases, runs=runs, quick=arguments.quick)
+            for name in names:
+                _say(f"{name} …")
+                for row in getattr(bench, name)():
+                    rows.append(row)
+                    _say(table([row]).splitlines()[-1])
+            head = _machine(databases.version(), runs)
+    finally:
+        with contextlib.suppress(NameError):
+            from django.db import connections
+
+            connections.close_all()
+        shutil.rmtree(home, ignore_errors=True)
+    print(f"\n{head}\n\n{table(rows)}")
+    if arguments.write:
+        _write(arguments.write, f"{head}\n\n{table(rows)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="small and rough: does it run at all?")
+    parser.add_argument("--runs", type=int, help="how many runs (5, or 2 with --quick)")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the marks in this file")
+    return parser.parse_args()
+
+
+def _machine(postgresql: str, runs: int) -> str:
+    """Return on what, when and how it was measured; no name and no path of the machine."""
+    memory = psutil.virtual_memory().total / 2**30
+    command = " ".join(["python bench/run.py", *(a for a in sys.argv[1:] if a != "--write" and not a.endswith(".md"))])
+    return (
+        f"Measured {date.today().isoformat()} with `{command}` ({runs} runs): {os.cpu_count()} cores"
+        f" ({_processor()}), {memory:.0f} GB, Python {platform.python_version()}, PostgreSQL {postgresql}."
+    )
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _write(file: Path, text: str) -> None:
+    before, _, rest = file.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "bench"))
+    sys.exit(main())
