@@ -25,6 +25,8 @@ def from_url(url: str) -> dict[str, Any]:
         }
     if parts.scheme in ("postgresql", "postgres"):
         options = dict(parse_qsl(parts.query))
+        # Nobody waits longer for a lock than on SQLite; without a limit, a forgotten LOCK would hold every worker for ever.
+        options.setdefault("options", "-c lock_timeout=20s")
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": unquote(parts.path[1:]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -46,6 +47,7 @@ class CardSessions:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.ended_card = ""  # type: ignore[attr-defined]
         request.card_session = self._read(request)  # type: ignore[attr-defined]
         return self.get_response(request)
 
@@ -61,6 +63,7 @@ class CardSessions:
         )
         if session.ends_at <= now:
             request.session.flush()
+            request.ended_card = session.fingerprint  # type: ignore[attr-defined]
             return None
         if now - session.seen_at >= WRITE_EVERY:
             touch(request, now=now)
@@ -111,13 +114,38 @@ def card_shown(request: HttpRequest) -> CardCertificate | None:
     return cards.read(session.certificate) if session else None
 
 
+def typing_card(request: HttpRequest) -> str:
+    """Return the fingerprint of whose draft this request types into, or "": the session's card, even if it ends just now."""
+    session: CardSession | None = request.card_session  # type: ignore[attr-defined]
+    return session.fingerprint if session else str(request.ended_card)  # type: ignore[attr-defined]
+
+
 def client_address(request: HttpRequest) -> str:
-    """Return the address that tries are counted against: the peer's, unless the peer is a configured proxy."""
-    peer = str(request.META.get("REMOTE_ADDR", ""))
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if peer in settings.TRUSTED_PROXIES and forwarded:
-        return forwarded.rsplit(",", 1)[-1].strip()
+    """Return the address that tries are counted against: the peer's, unless the peer is a configured proxy.
+
+    Then it is the last address of the header that is not itself a proxy of ours: whatever stands before it, or in place
+    of an address, was written by somebody whom nobody vouches for.
+    """
+    peer = _address(request.META.get("REMOTE_ADDR", ""))
+    if peer not in settings.TRUSTED_PROXIES:
+        return peer
+    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        address = _address(hop)
+        if address not in settings.TRUSTED_PROXIES:
+            return address or peer
     return peer
+
+
+def _address(written: str) -> str:
+    """Return an address in its one spelling, IPv4 also where it came inside IPv6, or "" for what is none."""
+    try:
+        parsed = ipaddress.ip_address(written.strip())
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        # Without the zone: it names an interface of ours, not a place of theirs.
+        return str(parsed.ipv4_mapped or ipaddress.IPv6Address(int(parsed)))
+    return str(parsed)
 
 
 def require_open(section: Section, *, now: datetime) -> None:

@@ -19,8 +19,12 @@ class Registration(models.Model):
     id = models.BigAutoField(primary_key=True)
     section: models.ForeignKey[Section, Section] = models.ForeignKey("agencies.Section", on_delete=models.PROTECT)
     supplier: models.ForeignKey[Supplier, Supplier] = models.ForeignKey("suppliers.Supplier", on_delete=models.PROTECT)
-    # 代表窓口情報: the seven contact fields by name, entered with the company's first card.
-    representative = models.JSONField()
+    # 代表窓口情報: the seven contact fields by name, entered with the company's first card; null while there is none
+    # but cards that wait for the agency's word (仮登録), which must not speak for the company.
+    representative = models.JSONField(null=True)
+    # Counted up by every further application: that UPDATE makes two at once follow each other, so that the second is
+    # judged with the first one's card in sight.
+    revision = models.PositiveIntegerField(default=0)
     registered_at = models.DateTimeField()
 
     class Meta:
@@ -30,6 +34,11 @@ class Registration(models.Model):
     def company_id(self) -> str:
         """Return the 企業ID: 調達機関 4 + 区分 1 + running number 10 (the row's own, so two never meet)."""
         return company_id(self.section.agency.code, self.section.category, self.id)
+
+    @property
+    def representative_email(self) -> str:
+        """Return where 代表窓口 is written to; only a company with a card that is more than 仮登録 has one."""
+        return str((self.representative or {})["email"])
 
 
 class CardStatus(models.TextChoices):
@@ -49,12 +58,13 @@ class RegisteredCard(models.Model):
     serial = models.CharField(max_length=50)
     fingerprint = models.CharField(max_length=64)
     certificate = models.BinaryField()
-    holder_name = models.CharField(max_length=200, blank=True)
+    holder_name = models.TextField(blank=True)
     expires_at = models.DateTimeField()
     status = models.CharField(max_length=11, choices=CardStatus.choices)
     # ICカード利用部署情報: the seven contact fields by name.
     office = models.JSONField()
-    person_in_charge = models.CharField(max_length=20, blank=True)
+    # Twenty characters as people count them, so variation selectors make it longer.
+    person_in_charge = models.TextField(blank=True)
     application = models.TextField()
     ledger_entry = models.UUIDField()
     receipt = models.TextField()

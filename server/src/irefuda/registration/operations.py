@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.template.loader import render_to_string
 
 from irefuda.agencies.models import Category, Section
 from irefuda.cards import operations as cards
@@ -18,7 +20,7 @@ from irefuda.notices import operations as notices
 from irefuda.registration import queries
 from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
-from irefuda.suppliers.models import Supplier
+from irefuda.suppliers.models import Supplier, SupplierStatus
 from irefuda.ui.clock import JST
 from irefuda_core import canonical, documents, text
 from irefuda_core import registration as rules
@@ -26,8 +28,13 @@ from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.refusal import Refused, refusal
 
 TRIES_PER_CARD, TRIES_PER_ADDRESS = 10, 60
-DRAFT_DAYS = 30
+TRIES_KEPT = timedelta(days=1)
 CONTACT_FIELDS = ("department", "postal_code", "address", "person", "phone", "fax", "email")
+TYPED_FIELDS = frozenset(
+    f"{block}-{name}" for block in ("rep", "card_office") for name in (*CONTACT_FIELDS, "email_again")
+)
+# No field takes more than 100 characters; what was pasted by mistake is kept as far as anyone would look for it.
+TYPED_LENGTH = 1_000
 # What argon2 is asked when no such supplier exists, so that both answers cost the same.
 NO_ONES_PASSWORD = make_password("no one's", salt="irefuda-no-one-has-this")
 
@@ -58,7 +65,8 @@ def count_try(*, presenter: Presenter, now: datetime) -> None:
     :raises Refused: R-113 when either is over its limit for this hour
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
-    with transaction.atomic():
+    # Durable: a try must stay counted when the look-up that follows is rolled back.
+    with transaction.atomic(durable=True):
         by_card = _counted(f"card:{presenter.card.fingerprint}", hour)
         by_address = _counted(f"address:{_network(presenter.address)}", hour)
     if by_card > TRIES_PER_CARD or by_address > TRIES_PER_ADDRESS:
@@ -78,9 +86,11 @@ def _counted(subject: str, hour: datetime) -> int:
 
 
 def _network(address: str) -> str:
-    """One household has a /64 of IPv6, so that is what is counted."""
-    parsed = ipaddress.ip_address(address or "0.0.0.0")  # noqa: S104 -- a name for "unknown", nothing is bound
-    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
+    """One household has a /64 of IPv6, so that is what is counted; "" stands for every peer without an address."""
+    if not address:
+        return ""
+    parsed = ipaddress.ip_address(address)
+    return str(ipaddress.ip_network((int(parsed), 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 
 def look_up(*, section: Section, presenter: Presenter, lookup: Lookup, rules_now: datetime, now: datetime) -> Draft:
@@ -88,17 +98,21 @@ def look_up(*, section: Section, presenter: Presenter, lookup: Lookup, rules_now
 
     A wrong number, a wrong name and a wrong password get one and the same answer, after the same work.
 
-    :raises Refused: R-102 for a pair that is not proven; afterwards every reason of the rulebook
+    :raises Refused: R-102 for a pair that is not proven; afterwards R-103 for a company that is qualified in another
+        区分 of the agency only, and every reason of the rulebook why this card may not be registered for it
     """
     count_try(presenter=presenter, now=now)
-    supplier = suppliers.find(section=section, supplier_number=lookup.supplier_number)
+    # Both are asked for every try, found or not: the number of queries must tell nothing.
+    here = suppliers.find(section=section, supplier_number=lookup.supplier_number)
+    elsewhere = suppliers.elsewhere(section=section, supplier_number=lookup.supplier_number)
+    supplier = here or next((s for s in elsewhere if s.status != SupplierStatus.ENDED), None)
     named = text.accepts(text.match_names(lookup.name, supplier.name if supplier else "名簿にない商号"))
     admitted = _password_agrees(section, supplier, lookup)
     if supplier is None or not named or not admitted:
         raise Refused(refusal("R-102"))
-    facts = suppliers.facts(supplier)
-    if reasons := rules.refusals_to_look_up(facts, on=rules_now.astimezone(JST).date()):
-        raise Refused(*reasons)
+    if here is None:
+        raise Refused(refusal("R-103", category=Category(section.category).label))
+    _ask_rulebook(section, supplier, presenter, rules_now)
     return _open_draft(section=section, presenter=presenter, supplier=supplier, now=now)
 
 
@@ -112,7 +126,7 @@ def _password_agrees(section: Section, supplier: Supplier | None, lookup: Lookup
 
 @transaction.atomic
 def _open_draft(*, section: Section, presenter: Presenter, supplier: Supplier, now: datetime) -> Draft:
-    Draft.objects.filter(updated_at__lt=now - timedelta(days=DRAFT_DAYS)).delete()
+    purge(now=now)
     draft, _ = Draft.objects.update_or_create(
         fingerprint=presenter.card.fingerprint,
         section=section,
@@ -122,15 +136,31 @@ def _open_draft(*, section: Section, presenter: Presenter, supplier: Supplier, n
     return draft
 
 
+def purge(*, now: datetime) -> None:
+    """Delete what is over: drafts that nobody has touched for 30 days, and the counted tries of other days."""
+    Draft.objects.filter(updated_at__lte=now - queries.DRAFT_LIFE).delete()
+    Attempt.objects.filter(hour__lt=now - TRIES_KEPT).delete()
+
+
 def keep_typed(*, draft: Draft, typed: dict[str, str], now: datetime) -> None:
     """Store what was typed, right or wrong, so that neither a reload nor the end of the session loses it."""
-    Draft.objects.filter(id=draft.id).update(typed=typed, updated_at=now)
+    # PostgreSQL stores no NUL in text; no person types one.
+    kept = {name: typed[name].replace("\0", "")[:TYPED_LENGTH] for name in TYPED_FIELDS & typed.keys()}
+    Draft.objects.filter(id=draft.id).update(typed=kept, updated_at=now)
 
 
-def contacts_shown(*, draft: Draft, section: Section) -> dict[str, str] | None:
-    """Return the 代表窓口情報 that the company already has, or None when this card enters it."""
-    registration = queries.registration_of(section=section, supplier=draft.supplier)
-    return dict(registration.representative) if registration else None
+def contacts_shown(
+    *, draft: Draft, section: Section, presenter: Presenter, rules_now: datetime
+) -> dict[str, str] | None:
+    """Return the 代表窓口情報 that the company already has, or None when this card enters it.
+
+    A card whose company name does not agree never sees it, whatever the policy: it types its own, for the agency to judge.
+
+    :raises Refused: with every reason of the rulebook
+    """
+    agrees = _ask_rulebook(section, draft.supplier, presenter, rules_now)
+    registration = queries.registration_of(section=section, supplier=draft.supplier) if agrees else None
+    return dict(registration.representative) if registration and registration.representative else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +179,10 @@ def prepare_document(
 
     :raises Refused: with every reason of the rulebook
     """
-    policy = rules.Policy.from_knobs(section.agency.policy)
-    _ask_rulebook(section, draft.supplier, presenter, policy, rules_now)
-    representative = answers.representative or contacts_shown(draft=draft, section=section) or {}
+    known = contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+    representative = known or answers.representative
+    if representative is None:
+        raise Refused(refusal("R-115"))
     draft.document = canonical.canonical_json(
         _application(
             section=section,
@@ -162,16 +193,21 @@ def prepare_document(
             rules_now=rules_now,
         )
     ).decode()
+    try:
+        documents.read_document(draft.document.encode(), realm=settings.REALM, origin=settings.SUPPLIER_ORIGIN)
+    except documents.UnknownDocument:
+        # The form's own fields are clean; a register or a certificate may hold what no document can.
+        raise Refused(refusal("R-125")) from None
     Draft.objects.filter(id=draft.id).update(document=draft.document, updated_at=now)
     return draft
 
 
-def _ask_rulebook(
-    section: Section, supplier: Supplier, presenter: Presenter, policy: rules.Policy, rules_now: datetime
-) -> bool:
+def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, rules_now: datetime) -> bool:
     """Return whether the card's company name agrees with the register's; raise every other reason."""
     facts = suppliers.facts(supplier)
-    existing = queries.existing_cards(section=section, supplier=supplier, fingerprint=presenter.card.fingerprint)
+    existing = queries.existing_cards(section=section, supplier=supplier, card=presenter.card)
+    # Within one section a certificate logs in one company, so there the database allows no other, whatever the policy.
+    policy = replace(rules.Policy.from_knobs(section.agency.policy), card_on_other_suppliers=False)
     reasons = rules.refusals_to_register(
         facts, presenter.card, existing, policy, authority_demo=presenter.demo, on=rules_now.astimezone(JST).date()
     )
@@ -234,7 +270,7 @@ def register_card(
     fingerprint = presenter.card.fingerprint
     if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
         return done
-    draft = queries.draft_of(section=section, fingerprint=fingerprint)
+    draft = queries.draft_of(section=section, fingerprint=fingerprint, now=now)
     if draft is None or draft.id != draft_id or not draft.document:
         raise Refused(refusal("R-115"))
     cards.check_signature(
@@ -248,7 +284,8 @@ def register_card(
     try:
         return _register(section, presenter, draft, jws, rules_now, now, salt)
     except IntegrityError:
-        # Two cards raced for the company's first registration, or the same draft came twice: look again, once.
+        # Another card of the company became its first, or this one was registered, in this very moment: look again.
+        # Once is enough, for what lost by a row that was not there yet now finds it.
         if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
             return done
         return _register(section, presenter, draft, jws, rules_now, now, salt)
@@ -263,20 +300,24 @@ def _register(
             return done
         raise Refused(refusal("R-115"))
     document = canonical.parse_canonical(draft.document.encode())
-    policy = rules.Policy.from_knobs(section.agency.policy)
     supplier = suppliers.find(section=section, supplier_number=draft.supplier.supplier_number)
     if supplier is None or any(document[name] != value for name, value in suppliers.company_shown(supplier).items()):
         raise Refused(refusal("R-116"))
-    agrees = _ask_rulebook(section, supplier, presenter, policy, rules_now)
-    registration = queries.registration_of(section=section, supplier=supplier)
-    first = registration is None
+    # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
+    registration = _hold_registration(section, supplier)
+    agrees = _ask_rulebook(section, supplier, presenter, rules_now)
+    representative = _contact(document, "rep") if agrees else None
+    first = agrees and (registration is None or registration.representative is None)
     if registration is None:
         registration = Registration.objects.create(
-            section=section, supplier=supplier, representative=_contact(document, "rep"), registered_at=now
+            section=section, supplier=supplier, representative=representative, registered_at=now
         )
-    elif _contact(document, "rep") != registration.representative:
+    elif first:
+        registration.representative = representative
+        registration.save(update_fields=["representative"])
+    elif agrees and representative != registration.representative:
         # Another card of the company registered meanwhile: its 代表窓口情報 stands, so this document must be shown anew.
-        raise Refused(refusal("R-116"))
+        raise Refused(refusal("R-123"))
     entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
     card = RegisteredCard.objects.create(
         id=uuid.uuid4(),
@@ -301,6 +342,14 @@ def _register(
     return card
 
 
+def _hold_registration(section: Section, supplier: Supplier) -> Registration | None:
+    """Return the company's registration, kept from every other card's until the commit, or None when it has none yet."""
+    rows = Registration.objects.filter(section=section, supplier=supplier)
+    if not rows.update(revision=F("revision") + 1):
+        return None
+    return rows.select_related("section__agency", "supplier").get()
+
+
 def _contact(document: dict[str, str], prefix: str) -> dict[str, str]:
     return {name: str(document[f"{prefix}_{name}"]) for name in CONTACT_FIELDS}
 
@@ -320,8 +369,8 @@ def _announce(*, card: RegisteredCard, registration: Registration, first: bool, 
         )
         return
     recipients = [card.office["email"]]
-    if first and registration.representative["email"] not in recipients:
-        recipients.append(registration.representative["email"])
+    if first and registration.representative_email not in recipients:
+        recipients.append(registration.representative_email)
     for to in recipients:
         notices.enqueue(
             kind="registration.registered",
@@ -333,23 +382,28 @@ def _announce(*, card: RegisteredCard, registration: Registration, first: bool, 
             inbox=card.fingerprint,
         )
     if not first:
-        others = queries.other_cards(registration=registration, fingerprint=card.fingerprint)
-        addresses = {registration.representative["email"]: ""} | {o.office["email"]: o.fingerprint for o in others}
-        for to, inbox in addresses.items():
-            notices.enqueue(
-                kind="registration.further_card",
-                to=to,
-                subject="新しいICカードが登録されました",
-                body=_letter("registration_further_card", card),
-                at=now,
-                sender=agency.system_email,
-                inbox=inbox or registration.company_id,
-            )
+        _warn_company(card=card, registration=registration, now=now)
+
+
+def _warn_company(*, card: RegisteredCard, registration: Registration, now: datetime) -> None:
+    """Tell every other card's inbox, and 代表窓口, that a further card speaks for the company."""
+    others = queries.other_cards(registration=registration, fingerprint=card.fingerprint)
+    told = [(other.office["email"], other.fingerprint) for other in others]
+    if registration.representative_email not in {to for to, _ in told}:
+        told.insert(0, (registration.representative_email, registration.company_id))
+    for to, inbox in told:
+        notices.enqueue(
+            kind="registration.further_card",
+            to=to,
+            subject="新しいICカードが登録されました",
+            body=_letter("registration_further_card", card),
+            at=now,
+            sender=registration.section.agency.system_email,
+            inbox=inbox,
+        )
 
 
 def _letter(name: str, card: RegisteredCard) -> str:
-    from django.template.loader import render_to_string
-
     registration = card.registration
     return render_to_string(
         f"registration/mail/{name}.txt",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
@@ -15,6 +16,7 @@ from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.registration import ExistingCard
 
 LIVING = (CardStatus.ACTIVE, CardStatus.PROVISIONAL)
+DRAFT_LIFE = timedelta(days=30)
 
 
 def registration_of(*, section: Section, supplier: Supplier) -> Registration | None:
@@ -23,30 +25,29 @@ def registration_of(*, section: Section, supplier: Supplier) -> Registration | N
     return found.first()
 
 
-def existing_cards(*, section: Section, supplier: Supplier, fingerprint: str) -> list[ExistingCard]:
-    """Return every living card of this supplier, and this very card wherever it is registered in the section."""
-    rows = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, status__in=LIVING)
-    mine = rows.filter(registration__supplier=supplier)
-    same = rows.filter(fingerprint=fingerprint)
-    return [_existing(row) for row in (mine | same).order_by("registered_at", "id")]
+def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificate) -> list[ExistingCard]:
+    """Return every active card of this supplier, and this very certificate wherever it is registered in the section.
 
-
-def _existing(row: RegisteredCard) -> ExistingCard:
-    return ExistingCard(
-        fingerprint=row.fingerprint,
-        issuer_key=row.issuer_key,
-        serial=int(row.serial),
-        supplier_number=row.registration.supplier.supplier_number,
-        holder_name=row.holder_name,
-        active=True,
+    A card of the supplier that still waits for the agency's word (仮登録) counts for nothing: a stranger could have
+    brought it.
+    """
+    rows = RegisteredCard.objects.filter(section=section).values_list(
+        "fingerprint", "issuer_key", "serial", "registration__supplier__supplier_number", "holder_name"
     )
+    mine = rows.filter(registration__supplier=supplier, status=CardStatus.ACTIVE)
+    same = rows.filter(issuer_key=card.issuer_key, serial=card.serial_text, status__in=LIVING)
+    # A UNION, because no index serves both halves of an OR.
+    return [
+        ExistingCard(fingerprint, issuer_key, int(serial), number, holder_name, active=True)
+        for fingerprint, issuer_key, serial, number, holder_name in mine.union(same)
+    ]
 
 
-def draft_of(*, section: Section, fingerprint: str) -> Draft | None:
-    """Return what the holder of this card has typed so far, or None."""
+def draft_of(*, section: Section, fingerprint: str, now: datetime) -> Draft | None:
+    """Return what the holder of this card has typed in the last 30 days, or None."""
     return (
-        Draft.objects.select_related("supplier", "section__agency")
-        .filter(section=section, fingerprint=fingerprint)
+        Draft.objects.select_related("supplier__section__agency", "section__agency")
+        .filter(section=section, fingerprint=fingerprint, updated_at__gt=now - DRAFT_LIFE)
         .first()
     )
 

@@ -85,6 +85,11 @@ def _prove(request: HttpRequest, section: Section) -> None:
     """Judge the token that the card agent made, and begin the card's session."""
     now = clock.now()
     auth.require_open(section, now=now)
+    # Before the proof, which uses up the nonce.
+    try:
+        person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
+    except text.InvalidText as invalid:
+        raise Refused(invalid.refusal) from None
     proven = cards.prove_card(
         token_text=request.POST.get("token", ""),
         nonce_browser=request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""),
@@ -92,7 +97,6 @@ def _prove(request: HttpRequest, section: Section) -> None:
         audience="supplier",
         now=now,
     )
-    person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
     auth.begin(request, proven, person_in_charge=person, now=now)
 
 
@@ -110,7 +114,7 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     """資格審査情報検索."""
     now = clock.now()
     presenter = auth.presenter(request, now=now)
-    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
+    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
     form = SupplierLookup(request.POST or None, needs_password=section.agency.lookup_needs_password)
     reasons: tuple[Any, ...] = ()
     if request.method == "POST":
@@ -160,11 +164,18 @@ def _typed(request: HttpRequest, known: dict[str, str] | None) -> dict[str, str]
 def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     """「利用者登録」: 企業情報, 代表窓口情報, ICカード利用部署情報."""
     now = clock.now()
-    presenter = auth.presenter(request, now=now)
-    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
-    if draft is None:
-        return _go("registration-lookup", section)
-    known = operations.contacts_shown(draft=draft, section=section)
+    draft = queries.draft_of(section=section, fingerprint=auth.typing_card(request), now=now)
+    rules_now = agencies.rules_time(now)
+    try:
+        presenter = auth.presenter(request, now=now)
+        if draft is None:
+            return _go("registration-lookup", section)
+        known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+    except Refused:
+        # The session ended, or card or company may not act at this moment: what was typed must outlive that.
+        if draft and request.method == "POST":
+            operations.keep_typed(draft=draft, typed=_typed(request, None), now=now)
+        raise
     typed = _typed(request, known) if request.method == "POST" else draft.typed
     representative, office = _contact_forms(section, typed, judged=request.method == "POST")
     if request.method == "POST":
@@ -173,7 +184,6 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         # Both are asked, so that every mistake is shown at once.
         if all([office.is_valid(), known is not None or representative.is_valid()]):
             answers = operations.Answers(None if known else representative.contact(), office.contact())
-            rules_now = agencies.rules_time(now)
             operations.prepare_document(
                 section=section, draft=draft, presenter=presenter, answers=answers, rules_now=rules_now, now=now
             )
@@ -196,11 +206,18 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
 @in_section
 def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
     """「登録内容確認」."""
-    presenter = auth.presenter(request, now=clock.now())
-    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint)
+    now = clock.now()
+    presenter = auth.presenter(request, now=now)
+    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
     if draft is None or not draft.document:
         return _go("registration-contacts", section)
-    document = documents.read_document(draft.document.encode(), realm=settings.REALM, origin=settings.SUPPLIER_ORIGIN)
+    try:
+        document = documents.read_document(
+            draft.document.encode(), realm=settings.REALM, origin=settings.SUPPLIER_ORIGIN
+        )
+    except documents.UnknownDocument:
+        # Written before the site moved or the document's form changed: it is made again.
+        return _go("registration-contacts", section)
     return _page(
         request,
         "check",
@@ -220,11 +237,14 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
     """「登録」: take the signed application."""
     now = clock.now()
     presenter = auth.presenter(request, now=now)
-    auth.require_open(section, now=now)
     try:
         draft_id = uuid.UUID(request.POST.get("draft", ""))
     except ValueError:
         raise Http404 from None
+    # A lost answer is given again, also after hours: that is no act.
+    if done := queries.card_from_draft(draft_id=draft_id, fingerprint=presenter.card.fingerprint):
+        return _go("registration-done", section, card_id=done.id)
+    auth.require_open(section, now=now)
     card = operations.register_card(
         section=section,
         presenter=presenter,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from irefuda_core.refusal import Refusal
+from irefuda_core.refusal import Refusal, refusal
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 def refusal_page(
@@ -40,5 +44,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 in the site's own look (`handler500`); asks nothing of the database."""
+    """Answer in the site's own look, asking nothing of the database (`handler500`).
+
+    503 with what to do when the database is locked or gone, which passes by itself; 500 for a defect.
+    """
+    if isinstance(sys.exc_info()[1], DATABASE_AWAY):
+        answer = refusal_page(request, [refusal("P-800")], status=503, heading="しばらく待って、もう一度お試しください")
+        answer.headers["Retry-After"] = "30"
+        return answer
     return render(request, "500.html", status=500)
