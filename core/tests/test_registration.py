@@ -92,9 +92,6 @@ def test_one_active_card_registers_once():
     assert codes(existing=[SAME]) == {"R-105"}
     assert codes(existing=[replace(SAME, active=False)]) == set()
     assert codes(existing=[replace(SAME, supplier_number="990000002")]) == {"R-106"}
-    allowed = rules.Policy(card_on_other_suppliers=True)
-    assert codes(existing=[replace(SAME, supplier_number="990000002")], policy=allowed) == set()
-    assert codes(existing=[SAME], policy=allowed) == {"R-105"}
 
 
 def test_the_agency_may_limit_the_cards_of_a_company():

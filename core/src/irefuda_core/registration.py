@@ -16,7 +16,6 @@ from irefuda_core.refusal import Refusal, refusal
 class Policy:
     """The knobs that agencies set differently (domain 3.4)."""
 
-    card_on_other_suppliers: bool = False
     max_cards_per_supplier: int | None = None
     same_holder: bool = False
     name_mismatch: Literal["refuse", "provisional"] = "refuse"
@@ -36,7 +35,7 @@ class Policy:
         limit = knobs.get("max_cards_per_supplier")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ValueError("max_cards_per_supplier is a number from 1, or absent")
-        for name in ("card_on_other_suppliers", "same_holder", "fax_required"):
+        for name in ("same_holder", "fax_required"):
             if type(knobs.get(name, True)) is not bool:
                 raise ValueError(f"{name} is true or false")
         return cls(**knobs)
@@ -108,7 +107,7 @@ def refusals_to_register(
     same = [c for c in existing if c.active and (c.issuer_key, c.serial) == (card.issuer_key, card.serial)]
     if any(c.supplier_number == facts.supplier_number for c in same):
         reasons.append(refusal("R-105"))
-    elif same and not policy.card_on_other_suppliers:
+    elif same:
         reasons.append(refusal("R-106"))
     mine = [c for c in existing if c.active and c.supplier_number == facts.supplier_number]
     if policy.max_cards_per_supplier is not None and len(mine) >= policy.max_cards_per_supplier:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -206,8 +206,7 @@ def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, ru
     """Return whether the card's company name agrees with the register's; raise every other reason."""
     facts = suppliers.facts(supplier)
     existing = queries.existing_cards(section=section, supplier=supplier, card=presenter.card)
-    # Within one section a certificate logs in one company, so there the database allows no other, whatever the policy.
-    policy = replace(rules.Policy.from_knobs(section.agency.policy), card_on_other_suppliers=False)
+    policy = rules.Policy.from_knobs(section.agency.policy)
     reasons = rules.refusals_to_register(
         facts, presenter.card, existing, policy, authority_demo=presenter.demo, on=rules_now.astimezone(JST).date()
     )
