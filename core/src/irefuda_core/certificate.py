@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -78,8 +79,9 @@ def issuer_key_of(name: x509.Name) -> str:
     return hashlib.sha256(name.public_bytes()).hexdigest()
 
 
+@lru_cache(maxsize=128)
 def load(der: bytes) -> x509.Certificate:
-    """Return the parsed certificate.
+    """Return the parsed certificate; the last ones are kept, since every act reads the same card several times.
 
     :raises UnreadableCertificate: when it cannot be parsed, extensions and public key included
     """

@@ -16,6 +16,7 @@ from cryptography.x509 import verification as path
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from irefuda_core.certificate import (
+    DEFAULT_MAPPING,
     AttributeMapping,
     CardCertificate,
     UnreadableCertificate,
@@ -40,6 +41,7 @@ _KNOWN_EXTENSIONS = frozenset(
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
     }
 )
+_CRITICAL_IN_LIST = "扱えない必須の項目がある失効リストは使えません。"
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -201,7 +203,8 @@ def judge(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache
     of its issuer is fresh enough and (12) does not name it; (13) nor do the lists above name its authority.
 
     Steps 1 to 8 depend on the certificate and the trust store only, so their result may be kept in `cache`, by
-    certificate and version of the store; 9 to 13 are taken every time.
+    certificate and version of the store; 9 to 13 are taken every time, and a kept path over an authority's certificate
+    that is out of its dates is looked for anew: the authority may have renewed it.
 
     A certificate that the trust store holds between root and card was put there by people who looked at it: the list
     that would revoke it is asked for when the certificate itself says where it is, and heeded whenever it is there.
@@ -211,11 +214,11 @@ def judge(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache
     key = (fingerprint_of(der), snapshot.version)
     accepted = cache.get(key) if cache is not None else None
     # A cache may serve several trust stores: a card that is good for staff must not pass as a supplier's.
-    if accepted is None or accepted.authority not in snapshot.authorities:
+    if accepted is None or accepted.authority not in snapshot.authorities or not _links_hold(accepted, at=at):  # (10)
         accepted = _judge_certificate(der, snapshot, at=at)
         if cache is not None:
             cache[key] = accepted
-    _judge_dates(accepted, at=at)  # (9), (10)
+    _judge_dates(accepted.card, at=at)  # (9)
     _judge_revocation(accepted, snapshot, at=at)  # (11), (12)
     _judge_links(accepted, snapshot, at=at)  # (13)
     return accepted
@@ -245,7 +248,9 @@ def _judge_certificate(der: bytes, snapshot: TrustSnapshot, *, at: datetime) -> 
         except TrustFailure as failure:
             failures.append(failure)
         else:
-            return Accepted(describe(certificate, der, authority.mapping), authority, _links(chain))
+            if authority.mapping != DEFAULT_MAPPING:
+                card = describe(certificate, der, authority.mapping)
+            return Accepted(card, authority, _links(chain))
     raise failures[0]
 
 
@@ -291,7 +296,8 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
 def _judge_path(
     certificate: x509.Certificate, card: CardCertificate, authority: AcceptedAuthority, *, at: datetime
 ) -> list[x509.Certificate]:
-    # The path is judged within the card's own dates, so that an expired card is told that it has expired (step 9).
+    # The path is judged within the card's own dates, so that an expired card is told that it has expired (step 9); for
+    # any other card the moment is `at`, and the path holds only while the authority's certificates do (step 10).
     moment = min(max(at, card.not_before), card.not_after)
     verifier = (
         path.PolicyBuilder()
@@ -374,14 +380,15 @@ def _links(chain: list[x509.Certificate]) -> tuple[Link, ...]:
     )
 
 
-def _judge_dates(accepted: Accepted, *, at: datetime) -> None:
-    card = accepted.card
+def _links_hold(accepted: Accepted, *, at: datetime) -> bool:
+    return all(link.not_before <= at <= link.not_after for link in accepted.links)
+
+
+def _judge_dates(card: CardCertificate, *, at: datetime) -> None:
     if at < card.not_before:
         raise NotYetValid(not_before=_day(card.not_before))
     if at > card.not_after:
         raise Expired(not_after=_day(card.not_after))
-    if any(not link.not_before <= at <= link.not_after for link in accepted.links):
-        raise AuthorityNotValid
 
 
 def _judge_revocation(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -> None:
@@ -468,7 +475,7 @@ def _crl_number(crl: x509.CertificateRevocationList) -> int:
         elif isinstance(value, x509.CRLNumber):
             number = value.crl_number
         elif extension.critical and not isinstance(value, x509.AuthorityKeyIdentifier):
-            raise BadRevocationList("扱えない必須の項目がある失効リストは使えません。")
+            raise BadRevocationList(_CRITICAL_IN_LIST)
     if number is None:
         raise BadRevocationList("番号のない失効リストは使えません。")
     return number
@@ -486,6 +493,9 @@ def _refuse_partial(point: x509.IssuingDistributionPoint) -> None:
 def _revoked(crl: x509.CertificateRevocationList) -> dict[int, datetime]:
     revoked: dict[int, datetime] = {}
     for entry in crl:
+        # One such item makes an entry be about another authority's certificate, and every entry after it too.
+        if any(extension.critical for extension in entry.extensions):
+            raise BadRevocationList(_CRITICAL_IN_LIST)
         serial, since = entry.serial_number, entry.revocation_date_utc
         if serial not in revoked or since < revoked[serial]:
             revoked[serial] = since
