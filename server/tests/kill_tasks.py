@@ -33,3 +33,7 @@ def deed_with_notice(now: str) -> None:
 
 def read_bounces(maildir: str) -> None:
     call_command("read_bounces", Path(maildir), verbosity=0, stdout=(Path(maildir) / "words").open("w"))
+
+
+def sequence_ledger() -> None:
+    call_command("sequence_ledger", once=True)

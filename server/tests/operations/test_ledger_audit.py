@@ -412,7 +412,7 @@ def test_a_receipt_of_another_deed_is_named(registered):
 
 
 def test_application_and_entry_changed_together_still_stand_against_the_tree(registered):
-    forged = registered.application[:-2] + "AA"
+    forged = registered.application[:-20] + registered.application[-20:].swapcase()
     change(registered, application=forged)
     change(Entry.objects.get(), document=forged.encode())
     out = io.StringIO()
