@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -13,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pki_builder import POLICY, Authority, Issued, sign
 
 from irefuda.agencies.models import Agency, Category, Section
+from irefuda.cards import operations as cards
 from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
+from irefuda.registration import operations
+from irefuda.registration.models import Draft, RegisteredCard
 from irefuda.suppliers.models import Supplier
 from irefuda.ui import clock
-from irefuda_core import jws, trust
+from irefuda_core import documents, jws, trust
 from irefuda_core.possession import message_to_sign
 
 ORIGIN = "http://localhost:8000"
@@ -105,6 +109,11 @@ def make_authority() -> Authority:
     return Authority(at=clock.now().replace(microsecond=0))
 
 
+def make_authority_at_noon() -> Authority:
+    """Return a CA for tests that say themselves what time it is: its certificates and lists are good at `NOON`."""
+    return Authority()
+
+
 def make_token(card: Issued, nonce: str, *, origin: str = ORIGIN, algorithm: str = "ES256") -> str:
     """Return the Web eID token that this card makes for a nonce."""
     signature = sign(card.key, algorithm, message_to_sign(origin=origin, nonce=nonce, algorithm=algorithm))
@@ -130,3 +139,45 @@ def ledger_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+APPLICATION = documents.registration_application.typ("practice")
+
+
+def make_presenter(card: Issued, *, demo: bool = False, address: str = "192.0.2.1") -> operations.Presenter:
+    """Return who acts with this card."""
+    return operations.Presenter(cards.read(card.der), demo, "係 太郎", address)
+
+
+def look_up(city: City, card: Issued, *, now: datetime, **typed: str) -> Draft:
+    """Return the draft that 資格審査情報検索 opens for the city's supplier, or for what is given."""
+    lookup = operations.Lookup(**{"supplier_number": "990000001", "name": "（株）テスト商会01", **typed})
+    presenter = make_presenter(card)
+    return operations.look_up(section=city.section, presenter=presenter, lookup=lookup, rules_now=now, now=now)
+
+
+def prepare(city: City, card: Issued, *, now: datetime, rep: str = "daihyo@example.jp", **typed: str) -> Draft:
+    """Return the card's draft with the document that it is asked to sign; `rep` is the address of 代表窓口."""
+    draft = look_up(city, card, now=now, **typed)
+    answers = operations.Answers({**CONTACT, "email": rep}, CONTACT)
+    return operations.prepare_document(
+        section=city.section, draft=draft, presenter=make_presenter(card), answers=answers, rules_now=now, now=now
+    )
+
+
+def press_register(city: City, card: Issued, draft: Draft, *, now: datetime, jws: str = "") -> RegisteredCard:
+    """Return what 「登録」 makes of a prepared draft."""
+    return operations.register_card(
+        section=city.section,
+        presenter=make_presenter(card),
+        draft_id=draft.id,
+        jws=jws or sign_document(card, draft.document, APPLICATION),
+        rules_now=now,
+        now=now,
+        salt=bytes(16),
+    )
+
+
+def registered(city: City, card: Issued, *, now: datetime, **typed: str) -> RegisteredCard:
+    """Return the card's registration, from the look-up on."""
+    return press_register(city, card, prepare(city, card, now=now, **typed), now=now)

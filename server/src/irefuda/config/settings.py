@@ -79,7 +79,7 @@ FORM_RENDERER = "irefuda.ui.forms.Renderer"
 
 DATABASES = {"default": database.from_url(env.text("DATABASE_URL", f"sqlite:///{STATE_DIR / 'db.sqlite3'}"))}
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["irefuda.config.passwords.Argon2"]
 
 LANGUAGE_CODE = "ja"
 TIME_ZONE = "Asia/Tokyo"
