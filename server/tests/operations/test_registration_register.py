@@ -1,0 +1,421 @@
+"""「登録」 as a transaction: what it makes, what it refuses, whom it tells, and that a refusal leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from builders import (
+    CONTACT,
+    ledger_key,
+    look_up,
+    make_authority_at_noon,
+    make_city,
+    make_presenter,
+    make_section,
+    make_supplier,
+    prepare,
+    press_register,
+    registered,
+    sign_document,
+)
+from django.db import IntegrityError, transaction
+from pki_builder import NOON
+
+from irefuda.ledger.models import Entry, Pending
+from irefuda.notices.models import Notice
+from irefuda.registration import auth, operations, queries
+from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
+from irefuda_core.refusal import Refused
+
+pytestmark = pytest.mark.django_db
+OTHER_NAME = "株式会社合浦商事"
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return make_authority_at_noon()
+
+
+@pytest.fixture
+def city(authority, settings, tmp_path):
+    key = tmp_path / "receipt.pem"
+    key.write_bytes(ledger_key())
+    settings.RECEIPT_KEY_FILE = str(key)
+    return make_city(authority)
+
+
+def set_policy(city, **knobs):
+    city.section.agency.policy = knobs
+    city.section.agency.save()
+
+
+def rows():
+    """Return how many rows there are of everything that a registration writes."""
+    return [model.objects.count() for model in (Registration, RegisteredCard, Draft, Entry, Pending, Notice)]
+
+
+def refused(call, *arguments, **named):
+    """Return the codes of the refusal, after seeing that it changed nothing."""
+    before = rows()
+    with pytest.raises(Refused) as failure:
+        call(*arguments, **named)
+    assert rows() == before
+    return [reason.code for reason in failure.value.refusals]
+
+
+def told():
+    return sorted(
+        (notice.kind.removeprefix("registration."), notice.to, notice.inbox) for notice in Notice.objects.all()
+    )
+
+
+# -- one card
+
+
+def test_a_registration_is_one_of_everything(city, authority):
+    card = registered(city, authority.card(), now=NOON)
+    assert rows() == [1, 1, 0, 1, 1, 2]
+    assert (card.status, card.registered_at, card.person_in_charge) == (CardStatus.ACTIVE, NOON, "係 太郎")
+    assert card.office == CONTACT
+    assert card.registration.representative == {**CONTACT, "email": "daihyo@example.jp"}
+    assert bytes(Entry.objects.get().document).decode() == card.application
+
+
+def test_a_company_id_is_agency_category_and_a_number_of_its_own(city, authority):
+    elsewhere = make_section(code="9991", category="0")
+    make_supplier(elsewhere)
+    other = make_supplier(city.section, supplier_number="990000002", name=OTHER_NAME)
+    first = registered(city, authority.card(), now=NOON)
+    second = registered(
+        city, authority.card(company=OTHER_NAME), now=NOON, supplier_number=other.supplier_number, name=OTHER_NAME
+    )
+    third = registered(type(city)(elsewhere, authority, city.supplier), authority.card(), now=NOON)
+    ids = [card.registration.company_id for card in (first, second, third)]
+    assert [number[:5] for number in ids] == ["99921", "99921", "99910"]
+    assert len(set(ids)) == 3
+    assert {len(number) for number in ids} == {15}
+
+
+def test_the_same_draft_answers_with_what_it_became(city, authority):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    first = press_register(city, card, draft, now=NOON)
+    assert press_register(city, card, draft, now=NOON + timedelta(days=40), jws="nothing at all") == first
+    assert rows() == [1, 1, 0, 1, 1, 2]
+
+
+def test_another_cards_draft_is_not_there(city, authority):
+    mine, theirs = authority.card(), authority.card()
+    draft = prepare(city, theirs, now=NOON)
+    assert refused(press_register, city, mine, draft, now=NOON) == ["R-115"]
+    prepare(city, mine, now=NOON)
+    assert refused(press_register, city, mine, draft, now=NOON) == ["R-115"]
+    done = press_register(city, theirs, draft, now=NOON)
+    assert done.fingerprint == make_presenter(theirs).card.fingerprint
+    # A finished one tells nothing to strangers either.
+    assert refused(press_register, city, mine, draft, now=NOON) == ["R-115"]
+
+
+def test_a_draft_whose_document_was_never_shown_registers_nothing(city, authority):
+    card = authority.card()
+    draft = look_up(city, card, now=NOON)
+    assert refused(press_register, city, card, draft, now=NOON, jws="x") == ["R-115"]
+    draft = prepare(city, card, now=NOON)
+    look_up(city, card, now=NOON)  # another tab begins again
+    assert refused(press_register, city, card, draft, now=NOON) == ["R-115"]
+
+
+def test_a_form_older_than_the_draft_registers_nothing(city, authority):
+    card = authority.card()
+    shown_first = prepare(city, card, now=NOON)
+    shown_last = prepare(city, card, now=NOON, rep="shachou@example.jp")
+    assert refused(press_register, city, card, shown_first, now=NOON) == ["R-117"]
+    assert press_register(city, card, shown_last, now=NOON)
+
+
+@pytest.mark.parametrize("spoil", ["payload", "typ", "signature", "card", "cut", "huge"])
+def test_only_this_cards_signature_over_this_very_document_counts(city, authority, spoil):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    typ = operations.documents.registration_application.typ("practice")
+    good = sign_document(card, draft.document, typ)
+    jws, code = {
+        "payload": (sign_document(card, draft.document.replace("青森 花子", "青森 太郎"), typ), "R-117"),
+        "typ": (sign_document(card, draft.document, typ.replace("practice", "production")), "R-117"),
+        "signature": (good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB"), "K-432"),
+        "card": (sign_document(authority.card(), draft.document, typ), "K-425"),
+        "cut": (good[: len(good) // 2], "K-431"),
+        "huge": ("a." * 500_000, "K-431"),
+    }[spoil]
+    assert refused(press_register, city, card, draft, now=NOON, jws=jws) == [code]
+    assert press_register(city, card, draft, now=NOON, jws=good)
+
+
+def test_what_the_register_says_now_must_be_what_was_signed(city, authority):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    city.supplier.address = "青森市本町1-1"
+    city.supplier.save()
+    assert refused(press_register, city, card, draft, now=NOON) == ["R-116"]
+    assert press_register(city, card, prepare(city, card, now=NOON), now=NOON)
+
+
+def test_the_rulebook_is_asked_again_at_the_last_moment(city, authority):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    city.supplier.status = "suspended"
+    city.supplier.save()
+    assert refused(press_register, city, card, draft, now=NOON) == ["R-107"]
+
+
+def test_a_register_with_characters_that_no_document_can_hold_is_said_so(city, authority):
+    city.supplier.branch_name = "支店\u202e"
+    city.supplier.save()
+    draft = look_up(city, card := authority.card(), now=NOON)
+    assert refused(prepare, city, card, now=NOON) == ["R-125"]
+    assert Draft.objects.get(id=draft.id).document == ""
+
+
+def test_who_is_delegated_stands_for_the_company(city, authority):
+    city.supplier.delegate = {"name": "青森支店", "title": "支店長", "person": "支店 次郎", "phone": "017-000-0009"}
+    city.supplier.save()
+    document = json.loads(prepare(city, authority.card(), now=NOON).document)
+    assert (document["representative_name"], document["representative_title"]) == ("支店 次郎", "支店長")
+    assert (document["branch_name"], document["company_address"]) == ("青森支店", city.supplier.address)
+
+
+def test_a_long_person_in_charge_by_bytes_is_kept_whole(city, authority):
+    card = authority.card()
+    person = "葛\U000e0100" * 20
+    presenter = operations.Presenter(make_presenter(card).card, False, person)
+    draft = look_up(city, card, now=NOON)
+    draft = operations.prepare_document(
+        section=city.section,
+        draft=draft,
+        presenter=presenter,
+        answers=operations.Answers(CONTACT, CONTACT),
+        rules_now=NOON,
+        now=NOON,
+    )
+    signed = sign_document(card, draft.document, operations.documents.registration_application.typ("practice"))
+    done = operations.register_card(
+        section=city.section,
+        presenter=presenter,
+        draft_id=draft.id,
+        jws=signed,
+        rules_now=NOON,
+        now=NOON,
+        salt=bytes(16),
+    )
+    done.refresh_from_db()
+    assert done.person_in_charge == person
+
+
+# -- drafts
+
+
+def test_what_is_typed_is_kept_for_thirty_days_and_then_deleted(city, authority):
+    card = authority.card()
+    fingerprint = make_presenter(card).card.fingerprint
+    draft = look_up(city, card, now=NOON)
+    operations.keep_typed(draft=draft, typed={"rep-person": "青森 花子"}, now=NOON + timedelta(days=1))
+    last = NOON + timedelta(days=31)
+    kept = queries.draft_of(section=city.section, fingerprint=fingerprint, now=last - timedelta(seconds=1))
+    assert kept.typed == {"rep-person": "青森 花子"}
+    # Over is over, deleted or not.
+    assert queries.draft_of(section=city.section, fingerprint=fingerprint, now=last) is None
+    operations.purge(now=last - timedelta(seconds=1))
+    assert Draft.objects.exists()
+    operations.purge(now=last)
+    assert not Draft.objects.exists()
+
+
+def test_a_draft_that_is_over_begins_empty(city, authority):
+    card = authority.card()
+    draft = look_up(city, card, now=NOON)
+    operations.keep_typed(draft=draft, typed={"rep-person": "青森 花子"}, now=NOON)
+    again = look_up(city, card, now=NOON + timedelta(days=30, minutes=-1))
+    assert (again.id, again.typed) == (draft.id, {"rep-person": "青森 花子"})
+    later = look_up(city, card, now=NOON + timedelta(days=61))
+    assert later.typed == {}
+    assert later.id != draft.id
+
+
+def test_only_what_the_form_asks_is_kept_and_no_more_than_anyone_types(city, authority):
+    draft = look_up(city, authority.card(), now=NOON)
+    typed = {"rep-person": "a\0b" + "x" * 5000, "rep-secret": "1", "card_office-email_again": "e", "csrf": "2"}
+    operations.keep_typed(draft=draft, typed=typed, now=NOON)
+    draft.refresh_from_db()
+    assert draft.typed["rep-person"].startswith("abxxx")
+    assert len(draft.typed["rep-person"]) == operations.TYPED_LENGTH
+    assert draft.typed.keys() == {"rep-person", "card_office-email_again"}
+
+
+# -- further cards
+
+
+def test_further_cards_share_the_company_id_and_are_announced_to_everyone(city, authority):
+    first, second = registered(city, authority.card(), now=NOON), registered(city, authority.card(), now=NOON)
+    Notice.objects.all().delete()
+    third = registered(city, authority.card(), now=NOON)
+    assert len({card.registration_id for card in (first, second, third)}) == 1
+    # The office addresses are one and the same here, and each card's inbox has its message all the same.
+    assert told() == sorted(
+        [
+            ("registered", "hanako@example.jp", third.fingerprint),
+            ("further_card", "daihyo@example.jp", third.registration.company_id),
+            ("further_card", "hanako@example.jp", first.fingerprint),
+            ("further_card", "hanako@example.jp", second.fingerprint),
+        ]
+    )
+
+
+def test_a_representative_who_reads_a_cards_mail_is_told_once(city, authority):
+    first = registered(city, authority.card(), now=NOON, rep="hanako@example.jp")
+    assert told() == [("registered", "hanako@example.jp", first.fingerprint)]
+    second = registered(city, authority.card(), now=NOON)
+    assert told()[0] == ("further_card", "hanako@example.jp", first.fingerprint)
+    assert [kind for kind, *_ in told()] == ["further_card", "registered", "registered"]
+    assert second.registration.representative == first.registration.representative
+
+
+def test_a_card_that_is_no_longer_used_is_told_nothing(city, authority):
+    first = registered(city, authority.card(), now=NOON)
+    RegisteredCard.objects.filter(id=first.id).update(status=CardStatus.CLOSED)
+    Notice.objects.all().delete()
+    registered(city, authority.card(), now=NOON)
+    assert first.fingerprint not in {notice.inbox for notice in Notice.objects.all()}
+
+
+def test_the_second_first_card_is_asked_to_look_again(city, authority):
+    slow, quick = authority.card(), authority.card()
+    draft = prepare(city, slow, now=NOON, rep="slow@example.jp")
+    registered(city, quick, now=NOON)
+    assert refused(press_register, city, slow, draft, now=NOON) == ["R-123"]
+    again = prepare(city, slow, now=NOON, rep="slow@example.jp")
+    assert json.loads(again.document)["rep_email"] == "daihyo@example.jp"
+    assert press_register(city, slow, again, now=NOON).registration.cards.count() == 2
+
+
+def test_what_two_first_cards_agree_on_stands(city, authority):
+    slow = authority.card()
+    draft = prepare(city, slow, now=NOON)
+    registered(city, authority.card(), now=NOON)
+    assert press_register(city, slow, draft, now=NOON).registration.cards.count() == 2
+
+
+def test_a_registered_card_is_told_at_the_look_up_already(city, authority):
+    card = authority.card()
+    registered(city, card, now=NOON)
+    assert refused(look_up, city, card, now=NOON) == ["R-105"]
+    make_supplier(city.section, supplier_number="990000002", name="（株）テスト商会01")
+    assert refused(look_up, city, card, now=NOON, supplier_number="990000002") == ["R-106"]
+
+
+def test_a_closed_card_may_be_registered_again_and_counts_for_nothing(city, authority):
+    set_policy(city, max_cards_per_supplier=1)
+    card = authority.card()
+    first = registered(city, card, now=NOON)
+    assert refused(look_up, city, authority.card(), now=NOON) == ["R-109"]
+    RegisteredCard.objects.filter(id=first.id).update(status=CardStatus.CLOSED)
+    second = registered(city, card, now=NOON + timedelta(hours=2))
+    assert second.registration == first.registration
+    logged_in = auth.registered_card(section=city.section, fingerprint=second.fingerprint)
+    assert logged_in == second
+
+
+def test_the_database_itself_takes_a_certificate_once(city, authority):
+    card = registered(city, authority.card(), now=NOON)
+    card.id, card.draft = operations.uuid.uuid4(), operations.uuid.uuid4()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        card.save(force_insert=True)
+
+
+def test_one_holder_by_policy(city, authority):
+    set_policy(city, same_holder=True)
+    registered(city, authority.card(), now=NOON)
+    assert refused(look_up, city, authority.card(holder="別人 次郎"), now=NOON) == ["R-110"]
+    assert look_up(city, authority.card(holder="テスト　１太郎"), now=NOON)
+
+
+# -- whose card it is
+
+
+def test_a_card_of_another_name_is_refused_and_sees_nothing(city, authority):
+    registered(city, authority.card(), now=NOON)
+    stranger = authority.card(company=OTHER_NAME)
+    assert refused(look_up, city, stranger, now=NOON) == ["R-108"]
+    # A draft that was opened while the names agreed is of no use either.
+    city.supplier.name = OTHER_NAME
+    city.supplier.save()
+    draft = look_up(city, stranger, now=NOON, name=OTHER_NAME)
+    city.supplier.name = "（株）テスト商会01"
+    city.supplier.save()
+    draft.refresh_from_db()
+    show = {"draft": draft, "section": city.section, "presenter": make_presenter(stranger), "rules_now": NOON}
+    assert refused(operations.contacts_shown, **show) == ["R-108"]
+
+
+@pytest.fixture
+def provisional(city):
+    set_policy(city, name_mismatch="provisional")
+
+
+@pytest.mark.usefixtures("provisional")
+def test_a_provisional_card_speaks_for_nobody(city, authority):
+    stranger = authority.card(company=OTHER_NAME)
+    card = press_register(city, stranger, prepare(city, stranger, now=NOON, rep="stranger@example.jp"), now=NOON)
+    assert card.status == CardStatus.PROVISIONAL
+    assert card.registration.representative is None
+    assert told() == [("provisional", "hanako@example.jp", card.fingerprint)]
+    with pytest.raises(Refused) as failure:
+        auth.registered_card(section=city.section, fingerprint=card.fingerprint)
+    assert failure.value.refusals[0].code == "R-118"
+
+    # The company's own first card is not held up, enters 代表窓口 itself, and nothing goes to the stranger.
+    Notice.objects.all().delete()
+    own = authority.card()
+    draft = look_up(city, own, now=NOON)
+    show = {"draft": draft, "section": city.section, "presenter": make_presenter(own), "rules_now": NOON}
+    assert operations.contacts_shown(**show) is None
+    done = registered(city, own, now=NOON)
+    assert done.status == CardStatus.ACTIVE
+    assert done.registration.representative["email"] == "daihyo@example.jp"
+    assert {kind for kind, *_ in told()} == {"registered"}
+    assert "stranger@example.jp" not in {to for _, to, _ in told()}
+
+
+@pytest.mark.usefixtures("provisional")
+def test_a_provisional_card_is_shown_no_representative_and_no_company_id(city, authority):
+    number = registered(city, authority.card(), now=NOON).registration.company_id
+    Notice.objects.all().delete()
+    stranger = authority.card(company=OTHER_NAME)
+    draft = prepare(city, stranger, now=NOON, rep="stranger@example.jp")
+    assert "daihyo@example.jp" not in draft.document
+    card = press_register(city, stranger, draft, now=NOON)
+    assert told() == [("provisional", "hanako@example.jp", card.fingerprint)]
+    assert number not in Notice.objects.get().body
+    assert Registration.objects.get().representative["email"] == "daihyo@example.jp"
+
+
+@pytest.mark.usefixtures("provisional")
+def test_provisional_cards_use_up_no_limit_and_set_no_holder(city, authority):
+    set_policy(city, name_mismatch="provisional", max_cards_per_supplier=1, same_holder=True)
+    registered(city, authority.card(company=OTHER_NAME, holder="別人 次郎"), now=NOON)
+    assert registered(city, authority.card(), now=NOON).status == CardStatus.ACTIVE
+
+
+@pytest.mark.usefixtures("provisional")
+def test_a_provisional_card_applies_once(city, authority):
+    stranger = authority.card(company=OTHER_NAME)
+    registered(city, stranger, now=NOON)
+    assert refused(look_up, city, stranger, now=NOON) == ["R-105"]
+
+
+def test_a_demo_authority_certifies_nobody(city, authority):
+    stranger = authority.card(company="bidca4")
+    lookup = operations.Lookup("990000001", "（株）テスト商会01")
+    presenter = make_presenter(stranger, demo=True)
+    assert operations.look_up(section=city.section, presenter=presenter, lookup=lookup, rules_now=NOON, now=NOON)
