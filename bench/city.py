@@ -31,7 +31,7 @@ from irefuda.registration.models import CardStatus, RegisteredCard, Registration
 from irefuda.suppliers.models import Supplier  # noqa: E402
 from irefuda.ui import clock  # noqa: E402
 from irefuda_core import documents  # noqa: E402
-from irefuda_core.certificate import read_certificate  # noqa: E402
+from irefuda_core.certificate import CardCertificate, read_certificate  # noqa: E402
 
 REVOKED = 20_000
 FLOOR_ROWS = 10_000
@@ -94,12 +94,16 @@ class City:
         company = f"株式会社計測商会{place:05d}"
         return Holder(f"{place:09d}", company, self.authority.card(company=company, key=self.key))
 
+    def read(self, holder: Holder) -> CardCertificate:
+        """Return what the holder's card says."""
+        return read_certificate(holder.card.der)
+
     def register(self, holders: list[Holder]) -> None:
         """Register these cards straight in the database: set-up for the rows that measure what comes after."""
         rows = {row.supplier_number: row for row in Supplier.objects.filter(section=self.section)}
         now = clock.now()
         for holder in holders:
-            card = read_certificate(holder.card.der)
+            card = self.read(holder)
             registration = Registration.objects.create(
                 section=self.section,
                 supplier=rows[holder.supplier_number],

@@ -15,11 +15,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from measuring import Row, table
 from serving import ROOT, Databases, environment, free_port, sequencer, tool, web
+
+if TYPE_CHECKING:
+    from city import City
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 SUPPLIERS = 12_000
@@ -55,20 +59,58 @@ class Bench:
 
         yield from self._served(rate_rows)
 
-    def _served(self, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
-        from city import City
-        from in_process import use_database
+    def deed(self) -> Iterator[Row]:
+        """Do a deed with and without its ledger entry."""
+        from rows_ledger import deed_rows
+
+        yield from deed_rows(self.databases, runs=self.runs, quick=self.quick)
+
+    def sequencing(self) -> Iterator[Row]:
+        """Give waiting entries their places."""
+        from rows_ledger import sequencing_rows
+
+        yield from sequencing_rows(self.databases, runs=self.runs, quick=self.quick)
+
+    def search(self) -> Iterator[Row]:
+        """Search the register."""
+        from rows_search import rows
+
+        yield from rows(self.databases, runs=self.runs, quick=self.quick)
+
+    def process(self) -> Iterator[Row]:
+        """Start web processes and weigh them."""
+        from rows_process import rows
+
+        url, city = self._city("bench_process")
+        yield from rows(city, url=url, state=self.databases.state, runs=self.runs, quick=self.quick)
+
+    def pages(self) -> Iterator[Row]:
+        """Open every page of 登録 in Chromium."""
+        from rows_pages import rows
 
         port = free_port()
-        url = self.databases.copy(f"bench_{rows.__name__}")
+        url, city = self._city("bench_pages")
         env = environment(state=self.databases.state, database_url=url, port=port)
-        use_database(url)
-        city = City(suppliers=SUPPLIERS)
+        with web(env={**env, "BENCH_COUNT_QUERIES": "yes"}, port=port):
+            yield from rows(city, port=port)
+
+    def _served(self, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
+        port = free_port()
+        url, city = self._city(f"bench_{rows.__name__}")
+        env = environment(state=self.databases.state, database_url=url, port=port)
         with web(env=env, port=port), sequencer(env=env):
             yield from rows(city, port=port, runs=self.runs, quick=self.quick)
 
+    def _city(self, name: str) -> tuple[str, City]:
+        from city import City
+        from in_process import use_database
 
-NAMES = ("token", "login", "registration", "rate")
+        url = self.databases.copy(name)
+        use_database(url)
+        return url, City(suppliers=SUPPLIERS)
+
+
+NAMES = ("token", "login", "registration", "rate", "deed", "sequencing", "search", "process", "pages")
 
 
 def main() -> int:

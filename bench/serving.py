@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import quote, urlsplit
 
+import psutil
 import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,11 +84,15 @@ class Databases:
         manage("collectstatic", "--noinput", "--verbosity", "0", env=env)
         manage("make_ledger_keys", "--directory", str(self.state / "keys"), "--verbosity", "0", env=env)
 
-    def copy(self, name: str, *, options: str = "") -> str:
-        """Return the address of a fresh copy; `options` go to every connection, such as `-c commit_delay=3000`."""
+    def copy(self, name: str) -> str:
+        """Return the address of a fresh copy of the migrated database."""
         with psycopg.connect(self.url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as maintenance:
             maintenance.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
             maintenance.execute(f'CREATE DATABASE "{name}" TEMPLATE irefuda')
+        return self.address(name)
+
+    def address(self, name: str, *, options: str = "") -> str:
+        """Return a database's address; `options` go to every connection, such as `-c commit_delay=3000`."""
         return self.url.rsplit("/", 1)[0] + f"/{name}" + (f"?options={quote(options)}" if options else "")
 
     def version(self) -> str:
@@ -117,8 +122,22 @@ def web(*, env: dict[str, str], port: int, site: str = "supplier", application: 
         _await_answer(port, "localhost" if site == "supplier" else "open.localhost", process)
         yield Web(port, process, time.monotonic() - started)
     finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    workers = psutil.Process(process.pid).children(recursive=True)
+    # A signal that comes while a worker is still starting is lost, so it is sent again.
+    for _ in range(5):
         process.terminate()
-        process.wait(20)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(3)
+            return
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    process.kill()
+    process.wait(5)
 
 
 def _await_answer(port: int, host: str, process: subprocess.Popen[bytes]) -> None:
