@@ -22,7 +22,7 @@ run: setup ## start the practice city: web, card agent, mail, ledger; prints the
 
 check: setup lint test-core test-sqlite ## an answer within 2 minutes: lint, rulebook, operations and journeys on SQLite
 
-test: setup lint test-core test-sqlite test-postgres ## everything
+test: setup lint test-core test-agent test-sqlite test-postgres test-browser ## everything
 
 test-core: setup ## the rulebook and the verifier
 	$(PYTEST) core/tests -n $(WORKERS)

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,9 @@ STATE = Path(os.environ.get("IREFUDA_STATE_DIR", ROOT / "var" / "practice"))
 SUPPLIER_PORT = int(os.environ.get("PORT", "8000"))
 PUBLIC_PORT = SUPPLIER_PORT + 2
 SMTP_PORT = SUPPLIER_PORT + 25
+ORIGIN = os.environ.get("IREFUDA_SUPPLIER_ORIGIN", f"http://localhost:{SUPPLIER_PORT}")
+# For trying the city from other machines: certificate and key of the contractors' site, whose origin is then https.
+TLS = [os.environ[name] for name in ("IREFUDA_TLS_CERTIFICATE", "IREFUDA_TLS_KEY") if name in os.environ]
 AGENT_PORTS = os.environ.get("IREFUDA_AGENT_PORTS", "28765 28766 28767")
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -34,7 +38,7 @@ def settings() -> dict[str, str]:
         "IREFUDA_REALM": "practice",
         "IREFUDA_STATE_DIR": str(STATE),
         "IREFUDA_SECRET_KEY_FILE": str(STATE / "keys" / "secret"),
-        "IREFUDA_SUPPLIER_ORIGIN": f"http://localhost:{SUPPLIER_PORT}",
+        "IREFUDA_SUPPLIER_ORIGIN": ORIGIN,
         "IREFUDA_PUBLIC_ORIGIN": f"http://open.localhost:{PUBLIC_PORT}",
         "IREFUDA_AGENT_PORTS": AGENT_PORTS,
         "IREFUDA_SMTP_PORT": str(SMTP_PORT),
@@ -93,7 +97,7 @@ passphrase = "りんごと雪灯籠"
 state_dir = "agent"
 
 [[sites]]
-origin = "http://localhost:{SUPPLIER_PORT}"
+origin = "{ORIGIN}"
 realm = "practice"
 name = "入札市（練習）"
 fingerprints = {fingerprints}
@@ -106,11 +110,13 @@ path = "{cards["module"]}"
 
 def web(site: str, port: int) -> list[str]:
     """Return the command of one site's web process."""
+    tls = ["--ssl-certificate", TLS[0], "--ssl-keyfile", TLS[1]] if TLS and site == "supplier" else []
     return [
         str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
         "--workers", "2" if site == "supplier" else "1", "--blocking-threads", "8",
-        "--backlog", "4096", "--backpressure", "16000", "--no-ws", "--log-level", "warning",
-        "irefuda.config.wsgi:application",
+        "--backlog", "4096", "--backpressure", "16000", "--no-ws", "--log-level", "error",
+        "--workers-kill-timeout", "3",
+        *tls, "irefuda.config.wsgi:application",
     ]  # fmt: skip
 
 
@@ -131,9 +137,11 @@ def processes(env: dict[str, str]) -> list[tuple[str, list[str], dict[str, str]]
 
 def wait_until_up(address: str, running: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
     """Return when the page answers; stop when a process has died first."""
+    # Whether it answers is asked here, not who it is: the certificate may be one of the tester's own.
+    anyone = ssl._create_unverified_context() if address.startswith("https") else None
     for _ in range(300):
         try:
-            urllib.request.urlopen(address, timeout=1).close()
+            urllib.request.urlopen(address, timeout=1, context=anyone).close()
             return
         except (urllib.error.URLError, OSError):
             for name, process in running:
@@ -156,13 +164,14 @@ def main() -> int:
     try:
         for name, command, environment in processes(env):
             running.append((name, subprocess.Popen(command, env=environment, start_new_session=True)))
-        wait_until_up(f"http://127.0.0.1:{SUPPLIER_PORT}/static/ui/style.css", running)
+        scheme = ORIGIN.partition("://")[0]
+        wait_until_up(f"{scheme}://127.0.0.1:{SUPPLIER_PORT}/static/ui/style.css", running)
         say(f"""
   入札市（練習）が動いています（{time.monotonic() - started:.1f}秒で起動）。
 
-    電子入札ポータルサイト   http://localhost:{SUPPLIER_PORT}/
-    練習用ICカードとPIN番号  http://localhost:{SUPPLIER_PORT}/practice/cards/
-    練習用メール             http://localhost:{SUPPLIER_PORT}/practice/mail/
+    電子入札ポータルサイト   {ORIGIN}/
+    練習用ICカードとPIN番号  {ORIGIN}/practice/cards/
+    練習用メール             {ORIGIN}/practice/mail/
     公開サイト（名簿・台帳） http://open.localhost:{PUBLIC_PORT}/
 
   終わるときは Ctrl+C を押してください。
@@ -184,7 +193,8 @@ def main() -> int:
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
-                process.kill()
+                # The whole group: a web process that is killed alone leaves its workers behind.
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ def main_form(page: Any, field: str) -> Any:
     return next(form for form in page.forms.values() if field in form.fields)
 
 
+def send(form: Any) -> Any:
+    """Press the button of a form and return the page that the browser ends at."""
+    return form.submit().maybe_follow()
+
+
 def register(app: Any, card: Issued) -> Any:
     """Walk from the menu to the answer of 「登録」."""
     page = way_in(app, card)

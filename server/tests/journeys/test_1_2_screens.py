@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from builders import ledger_key, make_authority, make_city
-from steps import fill, main_form, register, way_in
+from steps import fill, main_form, register, send, way_in
 
 from irefuda.registration.models import Draft
 
@@ -45,7 +45,7 @@ def test_the_mark_copies_nothing_wrong_and_loses_nothing(django_app, city):
     fill(form, "rep", postal_code="12")
     fill(form, "card_office", department="営業部")
     form["same"] = True
-    page = form.submit()
+    page = send(form)
     assert page.text.count("郵便番号は7桁の数字で入力してください。") >= 2
     assert main_form(page, "same")["card_office-postal_code"].value == "12"
     assert not main_form(page, "same")["same"].checked
@@ -65,7 +65,7 @@ def test_a_draft_is_shown_again_without_complaints_until_it_is_sent(django_app, 
     card = city.authority.card()
     form = main_form(contacts(django_app, card), "same")
     fill(form, "rep", department="")
-    assert "field-with-error" in form.submit()
+    assert "field-with-error" in send(form)
     page = django_app.get("/9992/goods/registration/contacts/")
     assert "field-with-error" not in page
     assert main_form(page, "same")["rep-person"].value == "青森 花子"

@@ -25,7 +25,7 @@ from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
 from irefuda_core import documents, text
-from irefuda_core.refusal import Refused
+from irefuda_core.refusal import Refusal, Refused, refusal
 
 View = Callable[..., HttpResponse]
 
@@ -114,23 +114,43 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     """資格審査情報検索."""
     now = clock.now()
     presenter = auth.presenter(request, now=now)
-    draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
-    form = SupplierLookup(request.POST or None, needs_password=section.agency.lookup_needs_password)
-    reasons: tuple[Any, ...] = ()
-    if request.method == "POST":
-        auth.require_open(section, now=now)
-        if form.is_valid():
-            lookup = operations.Lookup(**form.cleaned_data)
-            rules_now = agencies.rules_time(now)
-            try:
-                operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
-            except Refused as refused:
-                if refused.refusals[0].code != "R-102":
-                    raise
-                reasons = refused.refusals
-            else:
-                return _go("registration-contacts", section)
-    return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
+    needs_password = section.agency.lookup_needs_password
+    if request.method == "GET":
+        draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
+        form, reasons = _lookup_shown(request, section, needs_password=needs_password)
+        return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
+    auth.require_open(section, now=now)
+    form = SupplierLookup(request.POST, needs_password=needs_password)
+    if form.is_valid():
+        lookup = operations.Lookup(**form.cleaned_data)
+        rules_now = agencies.rules_time(now)
+        try:
+            operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
+        except Refused as refused:
+            if refused.refusals[0].code != "R-102":
+                raise
+        else:
+            request.session.pop("lookup", None)
+            return _go("registration-contacts", section)
+    # A mistake is answered by a GET as well: the back button never asks to send a form again, and no try counts twice.
+    request.session["lookup"] = {
+        "section": section.id,
+        "typed": {name: request.POST.get(name, "")[:1000] for name in form.fields if name != "password"},
+        "refused": form.is_valid(),
+    }
+    return _go("registration-lookup", section)
+
+
+def _lookup_shown(
+    request: HttpRequest, section: Section, *, needs_password: bool
+) -> tuple[SupplierLookup, tuple[Refusal, ...]]:
+    """Return the form as it was last sent, with what was wrong; empty before that."""
+    kept = request.session.get("lookup", {})
+    if kept.get("section") != section.id:
+        return SupplierLookup(needs_password=needs_password), ()
+    if kept["refused"]:
+        return SupplierLookup(initial=kept["typed"], needs_password=needs_password), (refusal("R-102"),)
+    return SupplierLookup(kept["typed"], needs_password=needs_password), ()
 
 
 def _contact_forms(section: Section, typed: dict[str, str], *, judged: bool) -> tuple[Contact, Contact]:
@@ -177,7 +197,8 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
             operations.keep_typed(draft=draft, typed=_typed(request, None), now=now)
         raise
     typed = _typed(request, known) if request.method == "POST" else draft.typed
-    representative, office = _contact_forms(section, typed, judged=request.method == "POST")
+    judged = request.method == "POST" or "mistakes" in request.GET
+    representative, office = _contact_forms(section, typed, judged=judged)
     if request.method == "POST":
         operations.keep_typed(draft=draft, typed=typed, now=now)
         auth.require_open(section, now=now)
@@ -188,6 +209,8 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
                 section=section, draft=draft, presenter=presenter, answers=answers, rules_now=rules_now, now=now
             )
             return _go("registration-check", section)
+        # The mistakes are shown by a GET, from the draft: the back button never asks to send the form again.
+        return redirect(f"{request.path}?mistakes")
     return _page(
         request,
         "contacts",
@@ -198,7 +221,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         company=suppliers.company_shown(draft.supplier),
         supplier=draft.supplier,
         card=presenter.card,
-        show_errors=request.method == "POST",
+        show_errors=judged,
     )
 
 

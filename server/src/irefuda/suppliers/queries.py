@@ -70,9 +70,7 @@ def company_shown(supplier: Supplier) -> dict[str, str]:
         "representative_title": delegate.get("title") or supplier.representative_title,
         "representative_phone": delegate.get("phone") or supplier.phone,
         "representative_fax": delegate.get("fax") or supplier.fax,
-        "qualifications": "、".join(
-            f"{kind}：{grade}" if grade else kind for kind, grade in supplier.qualifications.items()
-        ),
+        "qualifications": "、".join(f"{kind}：{grade or '無し'}" for kind, grade in supplier.qualifications.items()),
         "branch_name": delegate.get("name") or supplier.branch_name,
     }
 

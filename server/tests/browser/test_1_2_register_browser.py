@@ -1,0 +1,334 @@
+"""The manual's section 1.2 in Chromium with everything real: https site, card agent, SoftHSM2 token, mail server, ledger.
+
+Every page and every state of a page on the way is looked at by axe-core, must fit its window, and may write nothing into the
+console. The site is reached as one on a public address, so the popup has to pass Local Network Access.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from practice_city import PracticeCity, running
+from served import CHROMIUM, Watched
+
+pytestmark = pytest.mark.browser
+
+CONTACT = {
+    "department": "総務部",
+    "postal_code": "０３０ー０８０１",
+    "address": "青森市新町1-2-3",
+    "person": "青森 花子",
+    "phone": "017-000-0000",
+    "fax": "017-000-0001",
+    "email": "hanako@example.jp",
+    "email_again": "hanako@example.jp",
+}
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeCity]:
+    with running(tmp_path_factory.mktemp("city"), https=True) as practice:
+        yield practice
+
+
+@pytest.fixture(scope="module")
+def browser(city: PracticeCity) -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        arguments = [*CHROMIUM["args"], *city.chromium_arguments]
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM["executable_path"], args=arguments)
+        yield chromium
+        chromium.close()
+
+
+class Person:
+    """Someone at a browser: walks, is asked for the PIN in the popup, and looks at every page."""
+
+    def __init__(self, context: BrowserContext, city: PracticeCity, width: int) -> None:
+        self.context, self.city, self.width = context, city, width
+        self.seen = 0
+        self.hosts: set[str] = set()
+        context.on("request", lambda request: self.hosts.add(request.url.split("/")[2]))
+        self.watched = Watched(context.new_page())
+        self.page = self.watched.page
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.city.origin + path)
+        self.look(path)
+
+    def look(self, name: str, watched: Watched | None = None) -> None:
+        """Judge the page as it stands now."""
+        watched = watched or self.watched
+        assert watched.axe() == [], name
+        assert not watched.scrolls_sideways(), name
+        assert watched.wrong == [], name
+        if directory := os.environ.get("IREFUDA_PICTURES"):
+            self.seen += 1
+            file = f"{self.width}-{self.seen:02d}-{name.strip('/').replace('/', '-') or 'portal'}.png"
+            watched.page.screenshot(path=str(Path(directory) / file), full_page=True)
+
+    def press(self, button: str, *, keyboard: bool = False) -> None:
+        found = self.page.get_by_role("button", name=button, exact=True)
+        if keyboard:
+            found.focus()
+            self.page.keyboard.press("Enter")
+        else:
+            found.click()
+
+    def present(self, button: str, card: dict[str, str], *, person: str = "係 花子", keyboard: bool = False) -> None:
+        """Press the button that opens the popup, choose the card, and type the PIN there."""
+        with self.page.expect_popup() as opened:
+            self.press(button, keyboard=keyboard)
+        popup = opened.value
+        choose(popup, card, keyboard=keyboard)
+        if keyboard:
+            popup.get_by_label("PIN番号:").focus()
+            popup.keyboard.type(card["pin"])
+            if popup.get_by_label("担当者:").is_editable():
+                popup.keyboard.press("Tab")
+                popup.keyboard.type(person)
+            popup.keyboard.press("Enter")
+            return
+        popup.get_by_label("PIN番号:").fill(card["pin"])
+        if popup.get_by_label("担当者:").is_editable():
+            popup.get_by_label("担当者:").fill(person)
+        popup.get_by_role("button", name="OK").click()
+
+
+def choose(popup: Page, card: dict[str, str], *, keyboard: bool = False) -> None:
+    row = popup.locator("label.card", has_text=card["holder"])
+    row.wait_for()
+    radio = row.locator("input")
+    if keyboard:
+        radio.focus()
+        popup.keyboard.press("Space")
+    else:
+        radio.check()
+    expect(radio).to_be_checked()
+
+
+@pytest.fixture(params=[1280, 320])
+def person(request: pytest.FixtureRequest, browser: Any, city: PracticeCity) -> Iterator[Person]:
+    with as_person(browser, city, request.param) as someone:
+        yield someone
+
+
+@pytest.fixture
+def somebody(browser: Any, city: PracticeCity) -> Iterator[Person]:
+    with as_person(browser, city, 1280) as someone:
+        yield someone
+
+
+class as_person:
+    def __init__(self, browser: Any, city: PracticeCity, width: int) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 800}, locale="ja-JP", ignore_https_errors=True
+        )
+        self.person = Person(self.context, city, width)
+
+    def __enter__(self) -> Person:
+        return self.person
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+def fill(page: Page, prefix: str) -> None:
+    for name, value in CONTACT.items():
+        page.locator(f"[name={prefix}-{name}]").fill(value)
+
+
+def look_up(person: Person, card: dict[str, str], *, keyboard: bool = False) -> None:
+    person.page.get_by_label("業者番号").fill(card["supplier_number"])
+    person.page.get_by_label("商号又は名称").fill(card["register_name"])
+    person.press("検索", keyboard=keyboard)
+    person.page.wait_for_url("**/contacts/")
+
+
+def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, tmp_path: Path) -> None:
+    page, wide = person.page, person.width == 1280
+    card = city.card("good" if wide else "second")
+    person.go("/")
+    person.go("/practice/cards/")
+    assert card["pin"] in page.inner_text("main")
+    for path in ("/bidding/", "/sections/goods/", "/9992/goods/", "/9992/goods/registration/"):
+        person.go(path)
+    page.get_by_role("link", name="利用者登録処理").click()
+    person.look("menu")
+
+    person.present("登録", card, keyboard=not wide)
+    page.wait_for_url("**/lookup/")
+    person.look("lookup")
+    person.press("検索", keyboard=not wide)
+    page.locator(".error-summary").wait_for()
+    assert page.evaluate("document.activeElement.className") == "error-summary"
+    person.look("lookup-errors")
+    look_up(person, card, keyboard=not wide)
+    person.look("contacts")
+
+    if wide:
+        person.press("入力内容確認")
+        page.locator(".error-summary").wait_for()
+        person.look("contacts-errors")
+    if page.locator("[name=rep-email]").count():  # the company's first card
+        fill(page, "rep")
+    page.get_by_label("代表窓口情報と同じ連絡先にする").focus()
+    page.keyboard.press("Space")
+    person.press("入力内容確認", keyboard=not wide)
+    page.wait_for_url("**/check/")
+    assert "030-0801" in page.inner_text("main")
+    person.look("check")
+    # Mistakes were made on the way here, and yet the back button never asks to send a form again.
+    page.go_back()
+    assert page.locator("[name=card_office-person]").input_value() == CONTACT["person"]
+    page.go_back()
+    page.go_forward()
+    page.go_forward()
+    page.wait_for_url("**/check/")
+
+    person.present("登録", card, keyboard=not wide)
+    page.wait_for_url("**/done/**")
+    person.look("done")
+    company_id = page.inner_text(".company-id")
+    assert len(company_id) == 15
+
+    with person.context.expect_page() as opened:
+        page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
+    printed = Watched(opened.value)
+    # Reloading shows the proof as soon as the sequencer, which runs beside the site, has placed the entry.
+    printed.page.reload()
+    expect(printed.page.get_by_text("番目に記録されています")).to_be_visible()
+    person.look("print", printed)
+    printed.page.pdf(path=str(tmp_path / "print.pdf"), prefer_css_page_size=True)
+    for words in (company_id, card["serial"], "利用者情報", "青森花子", "証明書に記載なし", "受付票"):
+        assert words in text_of(tmp_path / "print.pdf")
+    (tmp_path / "made.pdf").write_bytes(fetched(printed.page, "user.pdf"))
+    for words in (company_id, card["serial"], "利用者情報"):
+        assert words in text_of(tmp_path / "made.pdf")
+    assert "application.jws" in attachments_of(tmp_path / "made.pdf")
+    assert verified(printed.page, city, tmp_path) == 0
+    printed.page.close()
+
+    page.goto(city.origin + "/practice/mail/")
+    mail = page.locator("tr", has_text="利用者申請書受理メール").first
+    for _ in range(40):  # the outbox and the mail server are processes of their own
+        if mail.count():
+            break
+        page.wait_for_timeout(250)
+        page.reload()
+    person.look("mails")
+    mail.get_by_role("link").click()
+    person.look("mail")
+    for words in (company_id, card["register_name"], CONTACT["person"], CONTACT["address"]):
+        assert words in page.inner_text("main")
+
+    person.go("/9992/goods/start/")
+    person.press("ログアウト")
+    page.get_by_role("heading", name="ログアウトしました").wait_for()
+    person.look("logged-out")
+    person.go("/9992/goods/login/")
+    person.present("ログイン", card, person="別の担当者", keyboard=not wide)
+    page.wait_for_url("**/start/")
+    person.look("start")
+    assert company_id in page.inner_text("main")
+    assert "別の担当者" in page.inner_text("main")
+    # Besides the site only the card agent on this machine was spoken to.
+    assert {host for host in person.hosts if not host.startswith("127.0.0.1:")} == {city.origin.split("/")[2]}
+
+
+def text_of(pdf: Path) -> str:
+    made = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, check=True, text=True)
+    return made.stdout.replace(" ", "").replace("\n", "")
+
+
+def attachments_of(pdf: Path) -> str:
+    return subprocess.run(["pdfdetach", "-list", str(pdf)], capture_output=True, check=True, text=True).stdout
+
+
+def fetched(page: Page, name: str) -> bytes:
+    """Return what stands beside the page's address, asked for with the browser's own session."""
+    encoded = page.evaluate(
+        """async (name) => {
+            const answer = await fetch(name);
+            if (!answer.ok) throw new Error(answer.status);
+            return btoa(Array.from(new Uint8Array(await answer.arrayBuffer()), (b) => String.fromCharCode(b)).join(""));
+        }""",
+        name,
+    )
+    return base64.b64decode(encoded)
+
+
+def verified(page: Page, city: PracticeCity, directory: Path) -> int:
+    """Save receipt and keys as the pages offer them, and return what the citizen's checker says."""
+    (directory / "receipt.json").write_bytes(fetched(page, "receipt.json"))
+    host, port = city.public_origin.removeprefix("http://").split(":")
+    keys = urllib.request.Request(f"http://127.0.0.1:{port}/ledger/keys.json", headers={"Host": f"{host}:{port}"})
+    with urllib.request.urlopen(keys, timeout=10) as answer:
+        (directory / "ledger-keys.json").write_bytes(answer.read())
+    command = [sys.executable, "-m", "irefuda_verify", "receipt", str(directory / "receipt.json")]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+def test_an_expired_card_is_shown_and_cannot_be_chosen(somebody: Person, city: PracticeCity) -> None:
+    somebody.go("/9992/goods/login/")
+    with somebody.page.expect_popup() as opened:
+        somebody.press("ログイン")
+    row = opened.value.locator("label.card", has_text=city.card("expired")["holder"])
+    row.wait_for()
+    assert row.locator("input").is_disabled()
+    assert "ICカードの有効期限が切れています。" in row.inner_text()
+    opened.value.get_by_role("button", name="キャンセル").click()
+    somebody.page.get_by_text("キャンセルしました。").wait_for()
+    somebody.look("cancelled")
+
+
+@pytest.mark.parametrize(("name", "code"), [("revoked", "K-409"), ("ec", "R-120")])
+def test_a_card_that_may_not_come_in_gets_its_own_reason(
+    somebody: Person, city: PracticeCity, name: str, code: str
+) -> None:
+    somebody.go("/9992/goods/login/")
+    somebody.present("ログイン", city.card(name))
+    somebody.page.get_by_text(code).wait_for()
+    somebody.watched.wrong = [wrong for wrong in somebody.watched.wrong if "status of 403" not in wrong]
+    somebody.look(f"refused-{name}")
+    assert "次にすること" in somebody.page.inner_text("main")
+
+
+def test_typing_survives_reload_the_back_button_and_another_browser(
+    somebody: Person, browser: Any, city: PracticeCity
+) -> None:
+    card, page = city.card("ec"), somebody.page
+    somebody.go("/9992/goods/registration/menu/")
+    somebody.present("登録", card)
+    page.wait_for_url("**/lookup/")
+    look_up(somebody, card)
+    fill(page, "rep")
+    page.locator("[name=rep-postal_code]").fill("1")
+    somebody.press("入力内容確認")
+    page.locator(".error-summary").wait_for()
+    page.goto(city.origin + "/9992/goods/registration/menu/")
+    page.goto(city.origin + "/9992/goods/registration/contacts/")
+    assert page.locator("[name=rep-person]").input_value() == CONTACT["person"]
+    assert page.locator("[name=rep-postal_code]").input_value() == "1"
+    with as_person(browser, city, 1280) as later:
+        later.go("/9992/goods/registration/menu/")
+        later.present("登録", card)
+        later.page.wait_for_url("**/lookup/")
+        later.page.get_by_role("link", name="続きから入力する").click()
+        assert later.page.locator("[name=rep-address]").input_value() == CONTACT["address"]
+
+
+def test_the_register_of_the_practice_city_is_found_from_the_lookup(city: PracticeCity) -> None:
+    said = json.loads((city.state_dir / "cards" / "cards.json").read_text())
+    assert len(said["cards"]) == 7
+    assert city.origin in city.said
+    assert "/practice/cards/" in city.said
