@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import uuid
 from datetime import datetime
 from pathlib import Path
 
 from django.core.management import call_command
 from django.db import transaction
 
-from irefuda.agencies.models import Installation
+from irefuda.agencies.models import Installation, Section
+from irefuda.cards import operations as cards
 from irefuda.notices import delivery, operations
+from irefuda.registration import operations as registration
 
 
 def send_notices(now: str) -> None:
@@ -37,3 +41,16 @@ def read_bounces(maildir: str) -> None:
 
 def sequence_ledger() -> None:
     call_command("sequence_ledger", once=True)
+
+
+def register_card(section: int, certificate: str, draft: str, jws: str, now: str) -> None:
+    presenter = registration.Presenter(cards.read(base64.b64decode(certificate)), False, "係 太郎")
+    registration.register_card(
+        section=Section.objects.select_related("agency").get(id=section),
+        presenter=presenter,
+        draft_id=uuid.UUID(draft),
+        jws=jws,
+        rules_now=datetime.fromisoformat(now),
+        now=datetime.fromisoformat(now),
+        salt=bytes(16),
+    )
