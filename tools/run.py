@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -151,7 +152,23 @@ def wait_until_up(address: str, running: list[tuple[str, subprocess.Popen[bytes]
     sys.exit(f"{address} did not answer within 30 seconds")
 
 
+def taken_ports() -> list[int]:
+    """Return which of the city's own ports another program holds."""
+    taken = []
+    for port in (SUPPLIER_PORT, PUBLIC_PORT, SMTP_PORT):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                taken.append(port)
+    return taken
+
+
 def main() -> int:
+    if taken := taken_ports():
+        say(
+            f"ポート {'、'.join(map(str, taken))} は、ほかのプログラムが使っています。練習用の市がもう動いていないか確かめてください。"
+        )
+        say("別のポートで動かすときは、PORT=8100 make run のように番号を指定してください。")
+        return 1
     env = settings()
     started = time.monotonic()
     prepare(env)

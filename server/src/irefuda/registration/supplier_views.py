@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from irefuda.agencies import queries as agencies
@@ -41,7 +42,13 @@ def in_section(view: View) -> View:
         try:
             response: HttpResponse = view(request, section, **kwargs)
         except Refused as refused:
-            return refusal_page(request, refused.refusals, section=section)
+            return refusal_page(
+                request,
+                refused.refusals,
+                section=section,
+                back_url=reverse("section", args=[section.agency.code, Category(section.category)]),
+                back_label="「利用者登録」「電子入札」の選択に戻る",
+            )
         return response
 
     return wrapped
