@@ -1,6 +1,7 @@
 """Signed documents: two JOSE libraries of others read ours, we read theirs, and nothing else passes."""
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -165,6 +166,13 @@ BAD_HEADERS = [
 def test_a_header_that_is_not_a_cards_is_refused(changes):
     with pytest.raises(jws.MalformedSignature):
         verified(signed(**changes))
+
+
+def test_a_certificate_that_cannot_be_read_verifies_nothing():
+    fake = header() | {"x5c": ["AAAA"], "x5t#S256": jws.b64url(hashlib.sha256(b"\0\0\0").digest())}
+    document = jws.parse(jws.assemble(jws.signing_input(PAYLOAD, fake), b"\1" * 64))
+    with pytest.raises(jws.MalformedSignature):
+        jws.verify_document(document)
 
 
 def test_a_member_twice_in_the_header_is_refused():

@@ -150,6 +150,24 @@ def test_every_history_is_proved_and_no_other(data):
         assert not merkle.verify_consistency(**told | {"proof": changed}, old_root=old_root, new_root=new_root)
 
 
+def test_every_leaf_and_every_history_of_every_tree_up_to_seventy_leaves():
+    hashes = numbered(70)
+    log = stored(hashes)
+    roots = [plain_root(hashes[:size]) for size in range(71)]
+    for size in range(1, 71):
+        assert merkle.root(size, log.read) == roots[size]
+        for index in range(size):
+            path = merkle.inclusion_proof(index, size, log.read)
+            told = {"index": index, "size": size, "path": path}
+            assert merkle.verify_inclusion(**told, leaf=hashes[index], root=roots[size])
+            assert not merkle.verify_inclusion(**told, leaf=hashes[index], root=roots[size - 1])
+            assert len(path) <= (size - 1).bit_length()
+            proof = merkle.consistency_proof(index + 1, size, log.read)
+            told = {"old": index + 1, "new": size, "proof": proof}
+            assert merkle.verify_consistency(**told, old_root=roots[index + 1], new_root=roots[size])
+            assert not merkle.verify_consistency(**told, old_root=roots[index], new_root=roots[size])
+
+
 def test_nothing_outside_the_tree_is_proved():
     log = stored(numbered(5))
     for index in (-1, 5):

@@ -7,10 +7,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
 from pki_builder import NOON, POLICY, Authority
 
 from irefuda_core import trust
 from irefuda_core.certificate import DEFAULT_MAPPING, read_certificate, shown
+
+CARD_KEY = ec.derive_private_key(7, ec.SECP256R1())
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +140,85 @@ def test_the_screens_words_come_from_the_directory_name(authority):
     assert card.company_address == "青森県 青森市中央1-22-5"
     assert card.issuer_text == "OU=testca,O=test,ST=Kanagawa,C=JP"
     assert shown(card.holder_address) == "証明書に記載なし"
+
+
+def several(*authorities, lists, version="1", mapping=DEFAULT_MAPPING):
+    """Return a snapshot with one accepted authority for each (root, intermediates)."""
+    accepted = tuple(
+        trust.AcceptedAuthority(
+            name=f"authority {number}",
+            audience="supplier",
+            root_der=root.der,
+            intermediate_ders=tuple(above.der for above in between),
+            policy_oids=frozenset({POLICY}),
+            mapping=mapping,
+            crl_grace=timedelta(hours=24),
+            demo=False,
+        )
+        for number, (root, between) in enumerate(authorities)
+    )
+    return trust.TrustSnapshot(version, accepted, {listed.issuer_key: listed for listed in lists})
+
+
+def test_an_authority_with_a_new_root_is_in_the_store_twice(authority):
+    old, new = authority.root, Authority().root
+    listed = trust.read_crl(authority.crl(), authority.issuing.der)
+    card = authority.card()
+    both = several((new, [authority.issuing]), (old, [authority.issuing]), lists=[listed])
+    assert trust.judge(card.der, both, at=NOON).authority.name == "authority 1"
+    with pytest.raises(trust.BrokenPath):
+        trust.judge(card.der, several((new, [authority.issuing]), lists=[listed]), at=NOON)
+
+
+def test_a_kept_path_over_a_certificate_that_is_over_is_looked_for_anew(authority):
+    subject = authority.issuing.certificate.subject
+    ending = authority.ca(subject, authority.root, path_length=0, key=authority.issuing.key, ends=timedelta(days=1))
+    listed = trust.read_crl(authority.crl(next_in=timedelta(days=30)), authority.issuing.der)
+    renewed, cache = several((authority.root, [ending, authority.issuing]), lists=[listed]), {}
+    card = authority.card()
+    first = trust.judge(card.der, renewed, at=NOON, cache=cache)
+    assert first.links[0].not_after == ending.certificate.not_valid_after_utc
+    second = trust.judge(card.der, renewed, at=NOON + timedelta(days=2), cache=cache)
+    assert second.links[0].not_after == authority.issuing.certificate.not_valid_after_utc
+    alone = several((authority.root, [ending]), lists=[listed], version="2")
+    assert trust.judge(card.der, alone, at=NOON, cache=cache)
+    with pytest.raises(trust.AuthorityNotValid):
+        trust.judge(card.der, alone, at=NOON + timedelta(days=2), cache=cache)
+
+
+def test_the_words_are_by_the_mapping_of_the_authority(authority):
+    mapping = {"company_name": [["subject.O"]], "holder_name": [["san.T", "san.CN"]]}
+    trusted = several(
+        (authority.root, [authority.issuing]),
+        lists=[trust.read_crl(authority.crl(), authority.issuing.der)],
+        mapping=mapping,
+    )
+    card = trust.judge(authority.card().der, trusted, at=NOON).card
+    assert (card.company_name, card.company_address, card.holder_name) == ("Test Shokai", "", "代表取締役 テスト 1太郎")
+
+
+@pytest.mark.parametrize("content", [b"", b"no list", b"\x30\x00"])
+def test_what_is_no_list_is_refused(authority, content):
+    with pytest.raises(trust.BadRevocationList, match="読めません"):
+        trust.read_crl(content, authority.issuing.der)
+
+
+@given(cut=st.integers(0, 10_000), turned=st.integers(0, 7))
+def test_no_changed_byte_of_a_list_is_taken(authority, cut, turned):
+    der = bytearray(authority.crl(revoked={7: NOON}))
+    der[cut % len(der)] ^= 1 << turned
+    with pytest.raises(trust.BadRevocationList):
+        trust.read_crl(bytes(der), authority.issuing.der)
+
+
+@given(offset=st.integers(-3, 3), since=st.integers(-3, 3))
+def test_what_is_revoked_at_a_moment_is_revoked_ever_after(authority, offset, since):
+    listed = trust.read_crl(authority.crl(revoked={7: NOON + timedelta(seconds=since)}), authority.issuing.der)
+    trusted = several((authority.root, [authority.issuing]), lists=[listed])
+    card = authority.card(serial=7, key=CARD_KEY)
+    at = NOON + timedelta(seconds=offset)
+    if since <= offset:
+        with pytest.raises(trust.Revoked):
+            trust.judge(card.der, trusted, at=at)
+    else:
+        assert trust.judge(card.der, trusted, at=at)

@@ -30,6 +30,7 @@ from irefuda_core.refusal import Refusal, refusal
 MINIMUM_RSA_BITS = 2048
 _GOOD_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _GOOD_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_GoodKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 _ANY_POLICY = "2.5.29.32.0"
 _MAX_DEPTH = 4
 _KNOWN_EXTENSIONS = frozenset(
@@ -41,6 +42,7 @@ _KNOWN_EXTENSIONS = frozenset(
         ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
     }
 )
+_INDIRECT_LIST, _PARTIAL_LIST = "間接の失効リストは使えません。", "分割された失効リストは使えません。"
 _CRITICAL_IN_LIST = "扱えない必須の項目がある失効リストは使えません。"
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -310,21 +312,23 @@ def _judge_path(
     try:
         return verifier.verify(certificate, authority.intermediates).chain
     except path.VerificationError:
-        if any(not c.not_valid_before_utc <= moment <= c.not_valid_after_utc for c in _named_above(card, authority)):
+        if _out_of_dates(card.issuer_key, authority, at=moment):
             raise AuthorityNotValid from None
         raise BrokenPath from None
 
 
-def _named_above(card: CardCertificate, authority: AcceptedAuthority) -> list[x509.Certificate]:
-    """Return the authority's certificates that lead to the card by their names alone."""
-    above, wanted = [], card.issuer_key
-    for _ in range(_MAX_DEPTH):
+def _out_of_dates(issuer_key: str, authority: AcceptedAuthority, *, at: datetime) -> bool:
+    """Return whether a storey above the card, going up by names alone, has no certificate that is within its dates."""
+    wanted, seen = issuer_key, set[str]()
+    while wanted not in seen:
+        seen.add(wanted)
         issuers = [c for c in (authority.root, *authority.intermediates) if issuer_key_of(c.subject) == wanted]
         if not issuers:
-            break
-        above.extend(issuers)
+            return False
+        if not any(c.not_valid_before_utc <= at <= c.not_valid_after_utc for c in issuers):
+            return True
         wanted = issuer_key_of(issuers[0].issuer)
-    return above
+    return False
 
 
 def _accept(_policy: path.Policy, _certificate: x509.Certificate, _extension: object) -> None:
@@ -439,9 +443,10 @@ def _read_crl(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
     usage = _extension(issuer, x509.KeyUsage)
     if usage is not None and not usage.crl_sign:
         raise BadRevocationList("この認証局の証明書は、失効リストの署名に使うことが認められていません。")
-    if not _strong_hash(crl) or not strong_key(issuer):
+    key = issuer.public_key()
+    if not _strong_hash(crl) or not isinstance(key, _GoodKey) or not strong_key(issuer):
         raise BadRevocationList("失効リストの署名方式は古く、安全に使えません。")
-    if not _signed_by(crl, issuer):
+    if not crl.is_signature_valid(key):
         raise BadRevocationList("失効リストの署名が正しくありません。")
     number = _crl_number(crl)
     if crl.next_update_utc is None:
@@ -457,13 +462,6 @@ def _read_crl(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
     )
 
 
-def _signed_by(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
-    key = issuer.public_key()
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        return False
-    return crl.is_signature_valid(key)
-
-
 def _crl_number(crl: x509.CertificateRevocationList) -> int:
     number = None
     for extension in crl.extensions:
@@ -471,23 +469,15 @@ def _crl_number(crl: x509.CertificateRevocationList) -> int:
         if isinstance(value, x509.DeltaCRLIndicator):
             raise BadRevocationList("差分の失効リストは使えません。")
         if isinstance(value, x509.IssuingDistributionPoint):
-            _refuse_partial(value)
-        elif isinstance(value, x509.CRLNumber):
+            # It says of which part of the authority's certificates the list is; one that says nothing cannot be read.
+            raise BadRevocationList(_INDIRECT_LIST if value.indirect_crl else _PARTIAL_LIST)
+        if isinstance(value, x509.CRLNumber):
             number = value.crl_number
         elif extension.critical and not isinstance(value, x509.AuthorityKeyIdentifier):
             raise BadRevocationList(_CRITICAL_IN_LIST)
     if number is None:
         raise BadRevocationList("番号のない失効リストは使えません。")
     return number
-
-
-def _refuse_partial(point: x509.IssuingDistributionPoint) -> None:
-    if point.indirect_crl:
-        raise BadRevocationList("間接の失効リストは使えません。")
-    only = (point.only_contains_user_certs, point.only_contains_ca_certs, point.only_contains_attribute_certs)
-    # A named distribution point may hold any part of the authority's certificates: nothing in the list says which.
-    if any(only) or point.only_some_reasons or point.full_name or point.relative_name:
-        raise BadRevocationList("分割された失効リストは使えません。")
 
 
 def _revoked(crl: x509.CertificateRevocationList) -> dict[int, datetime]:

@@ -28,6 +28,7 @@ NOON = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)  # noon in Japan: the moment of 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 POLICY, OTHER_POLICY = "1.2.392.200000.1.1", "1.2.392.200000.1.2"
 ANY_POLICY = CertificatePoliciesOID.ANY_POLICY.dotted_string
+_SHA256_RSA = bytes.fromhex("06092a864886f70d01010b")
 LIST_ADDRESS = "http://ca.example.jp/list.crl"
 UNKNOWN = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.392.200000.9.9"), b"\x05\x00"), True)
 Extensions = tuple[tuple[x509.ExtensionType, bool], ...]
@@ -330,6 +331,18 @@ def without_next_update(content: Any) -> None:
     content["next_update"] = None
 
 
+def next_update_before_issue(content: Any) -> None:
+    """Let the next list have come before this one."""
+    content["next_update"] = asn1_x509.Time({"utc_time": NOON - 2 * HOUR})
+
+
+def entry_again(content: Any) -> None:
+    """Name the first certificate a second time, from two days later."""
+    entry = content["revoked_certificates"][0].copy()
+    entry["revocation_date"] = asn1_x509.Time({"utc_time": entry["revocation_date"].native + 2 * DAY})
+    content["revoked_certificates"].append(entry)
+
+
 def other_outer_algorithm(der: bytes) -> bytes:
     """Return the certificate with another algorithm named beside its signature than within."""
     signed = asn1_x509.Certificate.load(der)
@@ -575,6 +588,8 @@ def _keys_and_hashes(corpus: Corpus) -> None:
             lambda der, algorithm=algorithm: signed_again(der, KEYS["issuing"], algorithm=algorithm),
         )
         corpus.case(f"hash-{algorithm}", f"signed over {algorithm.upper()}", "K-408", other="DisallowedAlgorithmError")
+    corpus.spoil("hash-unknown", "good-p256", lambda der: der.replace(_SHA256_RSA, _SHA256_RSA[:-1] + b"\x7f"))
+    corpus.case("hash-unknown", "signed by an algorithm that nobody knows", "K-408", other="PathValidationError")
     corpus.card("hash-sha224", hash_algorithm=hashes.SHA224())
     corpus.case(
         "hash-sha224", "signed over SHA-224", "K-408", other="accepted", differs="We take SHA-256, 384 and 512 only."
@@ -611,6 +626,23 @@ def _paths(corpus: Corpus) -> None:
         "within and beside the signature two algorithms are named",
         "K-412",
         other="PathValidationError",
+    )
+    corpus.case(
+        "signature-broken-authority-renewed",
+        "the same, and the authority has a certificate that is over beside its good one",
+        "K-412",
+        card="signature-broken",
+        between=("issuing-renewed-old", "issuing"),
+        other="ExpiredError",
+    )
+    corpus.case(
+        "root-other",
+        "the authority's certificate is of another root",
+        "K-412",
+        card="good-p256",
+        root="stranger",
+        lists=("issuing",),
+        other="PathBuildingError",
     )
     corpus.card("critical-unknown", extra=(UNKNOWN,))
     corpus.case("critical-unknown", "an unknown critical extension in the card", "K-413", other="PathValidationError")
@@ -859,6 +891,19 @@ def _revoked(corpus: Corpus) -> None:
         card="revoked",
         lists=("revokes-later", "root"),
     )
+    corpus.list(
+        "revokes-twice",
+        revoked={"revoked": -DAY},
+        spoil=lambda der: signed_again(der, KEYS["issuing"], change=entry_again),
+    )
+    corpus.case(
+        "revoked-twice",
+        "named twice, first for the day before, then for the day after",
+        "K-409",
+        card="revoked",
+        lists=("revokes-twice", "root"),
+        other="RevokedError",
+    )
     corpus.list("late", issued=-48 * HOUR, next_in=-24 * HOUR)
     corpus.case(
         "list-within-grace",
@@ -976,6 +1021,21 @@ def _lists_not_taken(corpus: Corpus) -> None:
         "次回更新日時がない失効リストは使えません。",
         other="StaleRevinfoError",
         spoil=lambda der: signed_again(der, KEYS["issuing"], change=without_next_update),
+    )
+    nothing = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.28"), b"\x30\x00")
+    refused(
+        "list-empty-point",
+        "a list that names its part and says nothing of it",
+        "失効リストとして読めません。",
+        partial,
+        extra=((nothing, True),),
+    )
+    refused(
+        "list-backwards",
+        "a list whose next one came before it",
+        "次回更新日時が発行日時より前の失効リストは使えません。",
+        other="StaleRevinfoError",
+        spoil=lambda der: signed_again(der, KEYS["issuing"], change=next_update_before_issue),
     )
     refused(
         "list-sha1",
