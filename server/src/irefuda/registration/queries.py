@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from irefuda.agencies.models import Section
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
@@ -71,6 +72,13 @@ def other_cards(*, registration: Registration, fingerprint: str) -> list[Registe
     """Return the active cards of this company other than this one."""
     rows = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
     return list(rows.exclude(fingerprint=fingerprint).order_by("registered_at"))
+
+
+def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
+    """Return which of these suppliers have registered users: by supplier, how many cards are in use or wait for approval."""
+    living = RegisteredCard.objects.filter(registration__supplier_id__in=supplier_ids, status__in=LIVING)
+    counted = living.values_list("registration__supplier_id").annotate(cards=Count("id"))
+    return dict(counted)
 
 
 def _with_company() -> QuerySet[RegisteredCard]:

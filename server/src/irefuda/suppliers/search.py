@@ -8,6 +8,7 @@ must follow one another, so what is found has the whole word in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,11 +28,12 @@ class Entry(NamedTuple):
     name_kana: str
 
 
-def write(entries: Iterable[Entry]) -> None:
-    """Store the terms of these suppliers in place of what was stored."""
+def write(entries: Iterable[Entry], *, fresh: bool = False) -> None:
+    """Store the terms of these suppliers in place of what was stored; of `fresh` ones nothing is stored yet."""
     waiting = iter(entries)
     while batch := list(islice(waiting, BATCH)):
-        remove([entry.supplier_id for entry in batch])
+        if not fresh:
+            remove([entry.supplier_id for entry in batch])
         ids, documents = [entry.supplier_id for entry in batch], [_document(entry) for entry in batch]
         with connection.cursor() as cursor:
             if connection.vendor == "sqlite":
@@ -100,8 +102,9 @@ def _matches() -> str:
 
 
 def _document(entry: Entry) -> str:
-    name = [_token(entry.section_id, term) for term in text.search_terms(entry.name)]
-    kana = [_token(entry.section_id, term) for term in text.search_terms(entry.name_kana)]
+    section = f"{entry.section_id}x"
+    name = [section + _spelled(term) for term in text.search_terms(entry.name)]
+    kana = [section + _spelled(term) for term in text.search_terms(entry.name_kana)]
     # Something between the two, so that no word is found half in the name and half in the reading.
     terms = [*name, "between", *kana]
     if connection.vendor == "sqlite":
@@ -124,4 +127,10 @@ def _query(section_id: int, words: Sequence[str]) -> str | None:
 
 
 def _token(section_id: int, term: str) -> str:
-    return f"{section_id}x" + "".join(f"{ord(character):05x}" for character in term)
+    return f"{section_id}x{_spelled(term)}"
+
+
+@lru_cache(maxsize=100_000)
+def _spelled(term: str) -> str:
+    """Return a term in hexadecimal. A whole register is made of some tens of thousands of bigrams."""
+    return "".join(f"{ord(character):05x}" for character in term)

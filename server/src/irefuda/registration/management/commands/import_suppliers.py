@@ -1,0 +1,197 @@
+"""Take a city's own file as the 登録業者名簿 of one section.
+
+The command stands in this slice because its report names the suppliers with registered users, which the register itself
+does not know of.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, InterfaceError
+
+from irefuda.agencies import queries as agencies
+from irefuda.agencies.models import Category, Section
+from irefuda.registration import queries
+from irefuda.suppliers import operations
+from irefuda.suppliers.models import SupplierStatus
+from irefuda.suppliers.operations import KINDS, LISTED, Change, Report
+from irefuda.suppliers.register_files.fields import Field
+from irefuda.suppliers.register_files.header import Unclear
+from irefuda.suppliers.register_files.lines import NAMES, Faulty
+from irefuda.suppliers.register_files.mapping import read_mapping
+from irefuda.ui import clock
+from irefuda_core.refusal import Refusal, Refused, refusal
+
+CATEGORIES = {category.slug: category for category in Category}
+KIND_NAMES = {
+    "new": "新しく載る会社",
+    "changed": "内容が変わる会社",
+    "returned": "名簿に戻る会社",
+    "ended": "名簿から外れる会社",
+    "unchanged": "変わらない会社",
+}
+BAR = 30
+
+
+class Command(BaseCommand):
+    help = "登録業者名簿のファイル（CSV、XLSX）を取り込みます。使い方は docs/import.md にあります。"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, metavar="FILE", help="名簿のファイル（CSV、XLSX）")
+        parser.add_argument("--agency", required=True, help="調達機関のコード（4桁）")
+        parser.add_argument(
+            "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="何も変更せずに、結果の報告だけを表示します")
+        parser.add_argument("--mapping", type=Path, help="列の対応表（JSON）")
+        parser.add_argument("--sheet", default="", help="取り込むシートの名前（XLSX）")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        bar = Bar(self.stderr if sys.stderr.isatty() else None)
+        try:
+            section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
+            if section is None:
+                raise CommandError(
+                    f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections()}"
+                )
+            report = self._import(section, options, bar)
+        except (DatabaseError, InterfaceError) as failure:
+            reason = refusal("F-516", reason=str(failure).strip().splitlines()[0] if str(failure) else "応答なし")
+            bar.clear()
+            raise CommandError(f"{_sentence(reason)}\n取り込みませんでした。") from failure
+        for line in _told(report):
+            self.stdout.write(line)
+
+    def _import(self, section: Section, options: dict[str, Any], bar: Bar) -> Report:
+        try:
+            return operations.import_register(
+                section=section,
+                path=options["file"],
+                now=clock.now(),
+                registered_among=queries.living_cards_among,
+                progress=bar.show,
+                given=read_mapping(options["mapping"]) if options["mapping"] else None,
+                sheet=options["sheet"],
+                dry_run=options["dry_run"],
+            )
+        except Faulty as faulty:
+            bar.clear()
+            for problem in faulty.problems:
+                self.stdout.write(f"{problem.line}行目　{_sentence(problem.reason)}")
+            more = faulty.count - len(faulty.problems)
+            self.stdout.write(f"ほかに{more}行あります。" if more else "", ending="\n" if more else "")
+            raise CommandError(
+                f"{faulty.count}行に直すところがあるため、取り込みませんでした。何も変更していません。"
+            ) from None
+        except Unclear as question:
+            bar.clear()
+            for reason in question.refusals:
+                self.stdout.write(_sentence(reason))
+            self.stdout.write(f"\n列の対応表（{options['file'].name}）：")
+            self.stdout.write(json.dumps(question.header.mapping, ensure_ascii=False, indent=2))
+            self.stdout.write(f"\n項目に使える言葉：{'、'.join(field.value for field in Field)}")
+            raise CommandError("列の意味が決まらないため、取り込みませんでした。何も変更していません。") from None
+        except Refused as refused:
+            bar.clear()
+            raise CommandError(
+                "\n".join([*map(_sentence, refused.refusals), "取り込みませんでした。何も変更していません。"])
+            ) from None
+        finally:
+            bar.clear()
+
+
+class Bar:
+    """A progress bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, terminal: Any) -> None:
+        self.terminal = terminal
+        self.shown = ""
+
+    def show(self, doing: str, share: float) -> None:
+        """Draw the bar again when it looks different."""
+        filled = round(share * BAR)
+        drawn = f"{doing} [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}" if doing else ""
+        if self.terminal is None or drawn == self.shown:
+            return
+        self.terminal.write(f"\r\x1b[K{drawn}", ending="")
+        self.terminal.flush()
+        self.shown = drawn
+
+    def clear(self) -> None:
+        """Take the bar off the terminal."""
+        self.show("", 0.0)
+
+
+# -- the report
+
+
+def _told(report: Report) -> Iterator[str]:
+    yield "【確認だけ：何も変更していません】" if report.dry_run else "取り込みました。"
+    sheet = f"、シート「{report.sheet}」" if report.sheet else ""
+    yield f"ファイル：{report.kind}{sheet}、{report.rows}行"
+    sources = {"given": "--mapping で指定したもの", "remembered": "前回と同じ", "proposed": "見出しから判断したもの"}
+    yield f"列の対応（{sources[report.mapping_from]}）："
+    for label, word in report.mapping.items():
+        yield f"  {label} → {word}"
+    if report.padded:
+        yield f"業者番号の先頭に0を補って9桁にした行：{report.padded}行"
+    if report.as_above:
+        yield f"空欄や「〃」を上の行と同じ内容として読んだ行：{report.as_above}行"
+    yield ""
+    yield from _counted(report)
+    yield from _registered(report)
+
+
+def _counted(report: Report) -> Iterator[str]:
+    for kind in KINDS:
+        yield f"{KIND_NAMES[kind]}：{report.counts[kind]}社"
+        for change in report.listed[kind]:
+            yield f"  {_change(change)}"
+        if kind != "unchanged" and (more := report.counts[kind] - LISTED) > 0:
+            yield f"  ほか{more}社"
+
+
+def _registered(report: Report) -> Iterator[str]:
+    yield ""
+    if not report.registered:
+        yield "利用者登録のある会社への影響はありません。"
+        return
+    yield f"利用者登録のある会社への影響：{len(report.registered)}社（登録とICカードはそのままです）"
+    for change in report.registered:
+        ended = "。資格がなくなるため、会社への連絡が要るか確かめてください" if change.kind == "ended" else ""
+        yield f"  【{KIND_NAMES[change.kind]}】{_change(change)}（ICカード{change.cards}枚）{ended}"
+
+
+def _change(change: Change) -> str:
+    line = f"{change.line}行目　" if change.line else ""
+    different = "、".join(
+        f"{NAMES[column]}「{_shown(column, before)}」→「{_shown(column, now)}」"
+        for column, before, now in change.differences
+    )
+    return f"{line}{change.supplier_number}　{change.name}{f'：{different}' if different else ''}"
+
+
+def _shown(column: str, value: Any) -> str:
+    if column == "status":
+        return SupplierStatus(value).label
+    if column == "trades":
+        return "、".join(" ".join(filter(None, trade.values())) for trade in value)
+    if isinstance(value, dict):
+        return "、".join(" ".join(filter(None, pair)) for pair in value.items())
+    return str(value)
+
+
+def _sentence(reason: Refusal) -> str:
+    return f"{reason.code}　{reason.sentence}　→ {reason.remedy}"
+
+
+def _sections() -> str:
+    known = "、".join(f"{one.agency.code} {Category(one.category).slug}" for one in agencies.sections())
+    return f"あるもの：{known or 'まだ一つもありません'}"
