@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 
 
@@ -16,6 +18,9 @@ class Installation(models.Model):
     realm = models.CharField(max_length=10, choices=Realm.choices)
     # The practice clock moves the rules' time only (hours, deadlines, document dates).
     clock_offset_seconds = models.IntegerField(default=0)
+    # The database's triggers write it anew with every change of an agency, a section or a closure, so that a process
+    # knows when to read them again. Random, not counted: a stamp that was rolled back never comes again for something else.
+    stamp = models.UUIDField(default=uuid.uuid4)
 
     class Meta:
         constraints = [

@@ -7,10 +7,13 @@ from functools import cache
 
 import holidays
 from django.conf import settings
+from django.db import connection
 
-from irefuda.agencies.models import Agency, Installation, Section
+from irefuda.agencies.models import Agency, Section
 from irefuda.ui.clock import JST
 from irefuda_core.calendar import Closed, OfficeHours, Open, state_at
+
+_directory: tuple[object, dict[tuple[str, str], Section]] | None = None
 
 
 def rules_time(now: datetime) -> datetime:
@@ -20,23 +23,46 @@ def rules_time(now: datetime) -> datetime:
     """
     if not settings.PRACTICE:
         return now
-    return now + timedelta(seconds=Installation.objects.values_list("clock_offset_seconds", flat=True).get(id=1))
+    return now + timedelta(seconds=int(str(_installation("clock_offset_seconds"))))
 
 
 def sections() -> list[Section]:
-    """Return every section with its agency, by agency code and category."""
-    return list(Section.objects.select_related("agency").order_by("agency__code", "category"))
+    """Return every section with its agency, by agency code and category; they are shared, so nobody changes them."""
+    return list(_sections().values())
 
 
 def section(*, agency_code: str, category: str) -> Section | None:
-    """Return one section with its agency, or None."""
-    return Section.objects.select_related("agency").filter(agency__code=agency_code, category=category).first()
+    """Return one section with its agency, or None; it is shared, so nobody changes it."""
+    return _sections().get((agency_code, category))
+
+
+def _sections() -> dict[tuple[str, str], Section]:
+    """Return all of them as they are now: one small query, unless they have changed."""
+    global _directory
+    # The stamp is read first: a change in between is read too, and seen again as a change at the next call.
+    stamp = _installation("stamp")
+    known = _directory
+    if known is not None and known[0] == stamp:
+        return known[1]
+    rows = Section.objects.select_related("agency").prefetch_related("agency__closures")
+    found = {(row.agency.code, row.category): row for row in rows.order_by("agency__code", "category")}
+    _directory = (stamp, found)
+    return found
+
+
+def _installation(column: str) -> object:
+    with connection.cursor() as cursor:
+        # Plain SQL: every page asks this, and to build the query would take longer than to answer it.
+        cursor.execute(f"SELECT {column} FROM agencies_installation WHERE id = 1")  # noqa: S608 -- our own names
+        value: object = cursor.fetchone()[0]
+    return value
 
 
 def office_state(agency: Agency, *, now: datetime) -> Open | Closed:
     """Return whether the agency takes acts at `now` (rules' time), and until or from when."""
     today = now.astimezone(JST).date()
-    closures = set(agency.closures.filter(closed_on__gte=today).values_list("closed_on", flat=True))
+    # All of them: those of a section from above were read with it.
+    closures = {closure.closed_on for closure in agency.closures.all() if closure.closed_on >= today}
     hours = OfficeHours(opens=agency.opens_at, closes=agency.closes_at, always_open=agency.always_open)
     return state_at(now, hours, holidays=national_holidays(today.year), closures=closures)
 
