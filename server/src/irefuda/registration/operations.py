@@ -144,8 +144,8 @@ def purge(*, now: datetime) -> None:
 
 def keep_typed(*, draft: Draft, typed: dict[str, str], now: datetime) -> None:
     """Store what was typed, right or wrong, so that neither a reload nor the end of the session loses it."""
-    # PostgreSQL stores no NUL in text; no person types one.
-    kept = {name: typed[name].replace("\0", "")[:TYPED_LENGTH] for name in TYPED_FIELDS & typed.keys()}
+    # PostgreSQL stores no NUL in text; another control character stands for it, which the form refuses just so.
+    kept = {name: typed[name].replace("\0", "\1")[:TYPED_LENGTH] for name in TYPED_FIELDS & typed.keys()}
     Draft.objects.filter(id=draft.id).update(typed=kept, updated_at=now)
 
 

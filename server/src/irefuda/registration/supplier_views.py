@@ -126,26 +126,29 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
         draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
         form, reasons = _lookup_shown(request, section, needs_password=needs_password)
         return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
-    auth.require_open(section, now=now)
     form = SupplierLookup(request.POST, needs_password=needs_password)
-    if form.is_valid():
-        lookup = operations.Lookup(**form.cleaned_data)
-        rules_now = agencies.rules_time(now)
-        try:
+    try:
+        auth.require_open(section, now=now)
+        if form.is_valid():
+            lookup = operations.Lookup(**form.cleaned_data)
+            rules_now = agencies.rules_time(now)
             operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
-        except Refused as refused:
-            if refused.refusals[0].code != "R-102":
-                raise
-        else:
             request.session.pop("lookup", None)
             return _go("registration-contacts", section)
+    except Refused as refused:
+        _keep_lookup(request, section, form, answer=refused.refusals[0].code)
+        if refused.refusals[0].code != "R-102":
+            raise
+    else:
+        _keep_lookup(request, section, form, answer="mistakes")
     # A mistake is answered by a GET as well: the back button never asks to send a form again, and no try counts twice.
-    request.session["lookup"] = {
-        "section": section.id,
-        "typed": {name: request.POST.get(name, "")[:1000] for name in form.fields if name != "password"},
-        "refused": form.is_valid(),
-    }
     return _go("registration-lookup", section)
+
+
+def _keep_lookup(request: HttpRequest, section: Section, form: SupplierLookup, *, answer: str) -> None:
+    """Keep what was typed, except a password, and what was wrong with it, for the form when it is shown again."""
+    typed = {name: request.POST.get(name, "")[:1000] for name in form.fields if name != "password"}
+    request.session["lookup"] = {"section": section.id, "typed": typed, "answer": answer}
 
 
 def _lookup_shown(
@@ -155,9 +158,10 @@ def _lookup_shown(
     kept = request.session.get("lookup", {})
     if kept.get("section") != section.id:
         return SupplierLookup(needs_password=needs_password), ()
-    if kept["refused"]:
-        return SupplierLookup(initial=kept["typed"], needs_password=needs_password), (refusal("R-102"),)
-    return SupplierLookup(kept["typed"], needs_password=needs_password), ()
+    if kept["answer"] == "mistakes":
+        return SupplierLookup(kept["typed"], needs_password=needs_password), ()
+    reasons = (refusal("R-102"),) if kept["answer"] == "R-102" else ()
+    return SupplierLookup(initial=kept["typed"], needs_password=needs_password), reasons
 
 
 def _contact_forms(section: Section, typed: dict[str, str], *, judged: bool) -> tuple[Contact, Contact]:
