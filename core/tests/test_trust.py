@@ -1,5 +1,6 @@
 """A card at a moment: every reason to refuse it is its own."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -209,6 +210,15 @@ def test_no_changed_byte_of_a_list_is_taken(authority, cut, turned):
     der[cut % len(der)] ^= 1 << turned
     with pytest.raises(trust.BadRevocationList):
         trust.read_crl(bytes(der), authority.issuing.der)
+
+
+def test_a_list_has_one_spelling(authority):
+    """A zero bit at the end of the signature, declared unused, would give the same list a second spelling."""
+    der = next(der for number in itertools.count(1) for der in [authority.crl(number=number)] if not der[-1] & 1)
+    assert trust.read_crl(der, authority.issuing.der)
+    length = authority.issuing.key.key_size // 8
+    with pytest.raises(trust.BadRevocationList, match="読めません"):
+        trust.read_crl(der[: -length - 1] + b"\x01" + der[-length:], authority.issuing.der)
 
 
 @given(offset=st.integers(-3, 3), since=st.integers(-3, 3))

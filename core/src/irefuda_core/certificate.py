@@ -88,9 +88,22 @@ def load(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = (certificate.extensions, certificate.public_key(), certificate.subject, certificate.issuer)
+        serial = certificate.serial_number
     except Exception as failure:  # noqa: BLE001 -- the parser's errors have no common base, and every one means the same
         raise UnreadableCertificate(type(failure).__name__) from None
+    if serial < 1:
+        raise UnreadableCertificate("a serial number is positive")
+    if not ends_with_signature(der, certificate.signature):
+        raise UnreadableCertificate("the signature does not fill its bytes")
     return certificate
+
+
+def ends_with_signature(der: bytes, signature: bytes) -> bool:
+    """Return whether a signed thing ends with its signature, no bit of which is declared unused.
+
+    The parser lets that declaration be; with it, the same content would have bytes, and a fingerprint, of a second kind.
+    """
+    return der.endswith(b"\0" + signature)
 
 
 def read_certificate(der: bytes, mapping: AttributeMapping = DEFAULT_MAPPING) -> CardCertificate:

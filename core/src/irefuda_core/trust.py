@@ -21,6 +21,7 @@ from irefuda_core.certificate import (
     CardCertificate,
     UnreadableCertificate,
     describe,
+    ends_with_signature,
     fingerprint_of,
     issuer_key_of,
     load,
@@ -430,7 +431,10 @@ def read_crl(der: bytes, issuer_der: bytes) -> RevocationList:
     """
     issuer = load(issuer_der)
     try:
-        return _read_crl(x509.load_der_x509_crl(der), issuer)
+        crl = x509.load_der_x509_crl(der)
+        if not ends_with_signature(der, crl.signature):
+            raise ValueError
+        return _read_crl(crl, issuer)
     except BadRevocationList:
         raise
     except Exception:  # noqa: BLE001 -- the parser's errors have no common base, and every one means the same

@@ -321,6 +321,17 @@ def other_company(der: bytes) -> bytes:
     return der.replace("商会01".encode(), "商会02".encode())
 
 
+def one_bit_unused(der: bytes) -> bytes:
+    """Return the certificate whose signature's last bit, a zero, is declared to be none."""
+    certificate = x509.load_der_x509_certificate(der)
+    return der[: -len(certificate.signature) - 1] + b"\x01" + certificate.signature
+
+
+def negative_serial(content: Any) -> None:
+    """Turn the sign of the serial number."""
+    content["serial_number"] = -content["serial_number"].native
+
+
 def extension_twice(content: Any) -> None:
     """Put the first extension in a second time."""
     content["extensions"].append(content["extensions"][0].copy())
@@ -494,6 +505,23 @@ def _unreadable_or_unknown(corpus: Corpus) -> None:
         "K-401",
         other="accepted",
         differs="RFC 5280 forbids it; a certificate that can be read in two ways is not read.",
+    )
+    even = next(label for label, der in corpus.certificates.items() if label.startswith("good-") and not der[-1] & 1)
+    corpus.spoil("unused-bit", even, one_bit_unused)
+    corpus.case(
+        "unused-bit",
+        "the last bit of the signature is declared unused",
+        "K-401",
+        other="accepted",
+        differs="One certificate would have two fingerprints.",
+    )
+    corpus.spoil("serial-negative", "good-p256", lambda der: signed_again(der, KEYS["issuing"], change=negative_serial))
+    corpus.case(
+        "serial-negative",
+        "a negative serial number",
+        "K-401",
+        other="accepted",
+        differs="RFC 5280 forbids it; issuer and serial number are what a card is known by.",
     )
     corpus.card("control-characters", san={**JAPANESE, "O": "株式会社テスト\n商会01"})
     corpus.case(
