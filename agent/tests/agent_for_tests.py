@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 from cards_for_tests import SOFTHSM
 
 
@@ -55,17 +58,32 @@ class Agent:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def begin(self, **message: object) -> dict:
+        """Return the answer to a site's first message in a new popup: a login unless `message` says otherwise."""
+        self.open_popup()
+        asked = {"v": 1, "purpose": "利用者登録", "type": "authenticate", "nonce": NONCE, **message}
+        if asked["type"] == "sign":
+            del asked["nonce"]
+        return self.call("/api/begin", origin=SITE, message=asked)
+
     def look(self) -> dict:
         """Return the first look at the readers."""
+        with self.looks() as looks:
+            return next(looks)
+
+    @contextlib.contextmanager
+    def looks(self) -> Iterator[Iterator[dict]]:
+        """Yield the looks at the readers, as they come, while the popup listens."""
         body = {"dialogue": self.dialogue}
         with client.stream("POST", self.origin + "/api/cards", json=body, headers=self.headers, timeout=40) as answer:
-            return json.loads(next(answer.iter_lines()))
+            yield map(json.loads, answer.iter_lines())
 
 
 # One client for all: making one costs 50 ms of TLS set-up that loopback http never uses.
 client = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
 NAVIGATION = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 SITE = "https://bid.example.jp"
+NONCE = "n" * 44
 
 
 def settings_text(ports: list[int], *, sites: str = "", module: str = SOFTHSM) -> str:
@@ -95,3 +113,20 @@ def wait_until_answering(port: int) -> None:
 def choice(card: dict) -> dict:
     """Return how a card of the list is named in a call."""
     return {key: card[key] for key in ("module", "slot_id", "token_serial", "fingerprint")}
+
+
+def codes(answer: dict) -> list[str]:
+    """Return the codes of an answer's refusals."""
+    return [reason["code"] for reason in answer["refusals"]]
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """Return the worker processes of a program."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            if "irefuda_agent.worker" in child.cmdline():
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found

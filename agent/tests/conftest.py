@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -54,13 +54,20 @@ def starting(directory: Path) -> Iterator[Callable[..., Agent]]:
     """Yield a starter of real programs; each is ended, by its own process id, with the block."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(*, conf: Path, sites: str = "", ports: list[int] | None = None, module: str = SOFTHSM) -> Agent:
+    def start(
+        *,
+        conf: Path | None = None,
+        sites: str = "",
+        ports: list[int] | None = None,
+        module: str = SOFTHSM,
+        environment: Mapping[str, str] | None = None,
+    ) -> Agent:
         ports = ports or free_ports(3)
         settings = directory / f"agent{len(running)}.toml"
         settings.write_text(settings_text(ports, sites=sites, module=module), encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "-m", "irefuda_agent", "serve", "--settings", str(settings)],
-            env={**os.environ, "SOFTHSM2_CONF": str(conf), "PYTHONIOENCODING": "utf-8"},
+            env={**os.environ, "SOFTHSM2_CONF": str(conf), "PYTHONIOENCODING": "utf-8", **(environment or {})},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
         )  # fmt: skip
         running.append(process)

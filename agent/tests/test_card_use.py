@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 
-from agent_for_tests import SITE, choice
+from agent_for_tests import NONCE, SITE, choice, codes
 from cards_for_tests import PIN, make_card
 
 from irefuda_core import jws, possession
 from irefuda_core.documents import registration_application
 
-NONCE = "n" * 44
-
-
-def begin(agent, **message) -> dict:
-    agent.open_popup()
-    return agent.call("/api/begin", origin=SITE, message={"v": 1, "purpose": "利用者登録", **message})
-
 
 def test_a_login_gives_a_token_that_proves_the_card_to_this_site_only(store, start_agent, good_card):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    shown = begin(agent, type="authenticate", nonce=NONCE)
+    shown = agent.begin()
     assert (shown["origin"], shown["purpose"], shown["passphrase"]) == (SITE, "利用者登録", "りんごと青い海")
     (card,) = agent.look()["cards"]
     assert (card["company_name"], card["holder_name"], card["choosable"]) == ("株式会社山田建設", "山田 太郎", True)
@@ -38,7 +31,7 @@ def test_elliptic_curve_cards_sign_with_their_own_algorithm(store, start_agent):
         store.insert(make_card(kind=kind, company=algorithm))
     agent = start_agent(conf=store.conf)
     for algorithm in ("ES256", "ES384"):
-        begin(agent, type="authenticate", nonce=NONCE)
+        agent.begin()
         card = next(card for card in agent.look()["cards"] if card["company_name"] == algorithm)
         token = agent.call("/api/use", card=choice(card), pin=PIN)["reply"]["token"]
         assert token["algorithm"] == algorithm
@@ -49,8 +42,7 @@ def test_a_document_is_shown_field_by_field_and_signed(store, start_agent, good_
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
     document = application()
-    shown = begin(
-        agent,
+    shown = agent.begin(
         type="sign",
         document=document,
         document_type="registration-application",
@@ -70,8 +62,7 @@ def test_a_document_is_shown_field_by_field_and_signed(store, start_agent, good_
 def test_a_wrong_pin_is_said_and_a_right_one_still_works(store, start_agent, good_card):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent, type="authenticate", nonce=NONCE)
+    agent.begin()
     (card,) = agent.look()["cards"]
-    codes = [r["code"] for r in agent.call("/api/use", card=choice(card), pin="000000")["refusals"]]
-    assert codes == ["C-210", "C-220"]
+    assert codes(agent.call("/api/use", card=choice(card), pin="000000")) == ["C-210", "C-220"]
     assert "reply" in agent.call("/api/use", card=choice(card), pin=PIN)

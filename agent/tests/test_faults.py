@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from agent_for_tests import SITE, choice, client
+from agent_for_tests import NONCE, SITE, choice, client, codes, workers_of
 from cards_for_tests import PIN, SOFTHSM, TestCard, TokenStore, make_card
 
 from irefuda_agent.cards import Cards
@@ -20,20 +20,6 @@ from irefuda_agent.faults import CODES
 from irefuda_agent.settings import Module
 from irefuda_core import possession
 from irefuda_core.refusal import CATALOGUE
-
-NONCE = "n" * 44
-
-
-def begin(agent, **message) -> dict:
-    agent.open_popup()
-    asked = {"v": 1, "purpose": "利用者登録", "type": "authenticate", "nonce": NONCE, **message}
-    if asked["type"] == "sign":
-        del asked["nonce"]
-    return agent.call("/api/begin", origin=SITE, message=asked)
-
-
-def codes(answer: dict) -> list[str]:
-    return [reason["code"] for reason in answer["refusals"]]
 
 
 def test_every_fault_of_the_contract_has_a_sentence_and_a_next_step():
@@ -56,7 +42,7 @@ def test_cards_out_of_their_dates_are_shown_and_cannot_be_used(store, start_agen
     store.insert(make_card(company="期限切れ", ends=timedelta(days=-1)))
     store.insert(make_card(company="期間前", starts=timedelta(days=1)))
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     cards = {card["company_name"]: card for card in agent.look()["cards"]}
     assert {name: (card["choosable"], bool(card["note"])) for name, card in cards.items()} == {
         "期限切れ": (False, True), "期間前": (False, True),
@@ -68,14 +54,14 @@ def test_cards_out_of_their_dates_are_shown_and_cannot_be_used(store, start_agen
 def test_a_certificate_for_something_else_is_not_offered(store, start_agent, good_card):
     store.insert(make_card(company="暗号用", digital_signature=False), good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     assert [card["company_name"] for card in agent.look()["cards"]] == ["株式会社山田建設"]
 
 
 def test_a_certificate_that_shows_itself_only_after_the_pin_works_too(store, start_agent, good_card):
     store.insert(good_card, private_certificates=True)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     (card,) = agent.look()["cards"]
     assert (card["fingerprint"], card["choosable"]) == ("", True)
     assert "PIN番号を入力した後" in card["note"]
@@ -88,7 +74,7 @@ def test_two_certificates_that_show_themselves_after_the_pin_are_chosen_from(sto
     second = make_card(company="株式会社山田建設", holder="山田 花子")
     store.insert(good_card, second, private_certificates=True)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     (card,) = agent.look()["cards"]
     offered = agent.call("/api/use", card=choice(card), pin=PIN)["choose"]
     assert {row["holder_name"] for row in offered} == {"山田 太郎", "山田 花子"}
@@ -101,17 +87,17 @@ def test_a_private_certificate_signs_only_if_it_is_the_expected_one(store, start
     store.insert(good_card, private_certificates=True)
     agent = start_agent(conf=store.conf)
     sign = {"type": "sign", "document": application(), "document_type": "registration-application"}
-    begin(agent, **sign, fingerprint="0" * 64)
+    agent.begin(**sign, fingerprint="0" * 64)
     (card,) = agent.look()["cards"]
     assert codes(agent.call("/api/use", card=choice(card), pin=PIN)) == ["C-205"]
-    begin(agent, **sign, fingerprint=good_card.fingerprint)
+    agent.begin(**sign, fingerprint=good_card.fingerprint)
     assert agent.call("/api/use", card=choice(card), pin=PIN)["reply"]["type"] == "signed"
 
 
 def test_another_card_than_the_one_of_this_procedure_does_not_sign(store, start_agent, good_card, application):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent, type="sign", document=application(), document_type="registration-application", fingerprint="0" * 64)
+    agent.begin(type="sign", document=application(), document_type="registration-application", fingerprint="0" * 64)
     (card,) = agent.look()["cards"]
     assert codes(agent.call("/api/use", card=choice(card), pin=PIN)) == ["C-224"]
 
@@ -124,7 +110,7 @@ def test_another_card_than_the_one_of_this_procedure_does_not_sign(store, start_
 def test_a_choice_that_no_longer_fits_is_refused_before_the_pin_is_tried(store, start_agent, good_card, changes, code):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     (card,) = agent.look()["cards"]
     assert codes(agent.call("/api/use", card={**choice(card), **changes}, pin="000000")) == [code]
     assert not agent.look()["cards"][0]["few_tries"]
@@ -138,7 +124,7 @@ def test_a_choice_that_no_longer_fits_is_refused_before_the_pin_is_tried(store, 
 def test_what_is_typed_wrongly_never_reaches_the_card(store, start_agent, good_card, body, code):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     (card,) = agent.look()["cards"]
     assert codes(agent.call("/api/use", **{"card": choice(card), "pin": "000000", **body})) == [code]
     assert not agent.look()["cards"][0]["few_tries"]
@@ -146,7 +132,7 @@ def test_what_is_typed_wrongly_never_reaches_the_card(store, start_agent, good_c
 
 def test_without_a_card_the_missing_part_is_named(store, start_agent):
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     look = agent.look()
     assert look["cards"] == []
     assert look["faults"][0]["code"] in ("C-201", "C-202", "C-203")
@@ -156,7 +142,7 @@ def test_a_module_that_is_not_there_or_is_none_is_said(store, start_agent, tmp_p
     (tmp_path / "text.so").write_text("no library")
     for module, code in ((tmp_path / "none.so", "C-216"), (tmp_path / "text.so", "C-218"), (_libc(), "C-218")):
         agent = start_agent(conf=store.conf, module=str(module))
-        begin(agent)
+        agent.begin()
         assert agent.look()["faults"][0]["code"] == code
 
 
@@ -198,17 +184,6 @@ def test_a_module_that_crashes_takes_nothing_else_along(hanging):
     assert [fault["code"] for fault in asyncio.run(crash())["faults"]] == ["C-218"]
 
 
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for child in process.children(recursive=True):
-        try:
-            if "irefuda_agent.worker" in child.cmdline():
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 def wait_for(condition, seconds: float = 5) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -219,7 +194,7 @@ def wait_for(condition, seconds: float = 5) -> None:
 def test_nothing_polls_unless_a_popup_is_open(store, start_agent, good_card):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     process = psutil.Process(agent.process.pid)
     assert workers_of(process) == []
     body = {"dialogue": agent.dialogue}
@@ -236,7 +211,7 @@ def test_the_pin_is_in_no_argument_no_environment_and_no_output(store, start_age
     pin = "31415926"
     store.insert(good_card, pin=pin)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     (card,) = agent.look()["cards"]
     process = psutil.Process(agent.process.pid)
     seen: list[str] = []
@@ -267,7 +242,7 @@ def test_cards_in_two_readers_are_told_apart(store: TokenStore, start_agent, goo
     store.insert(good_card)
     store.insert(other)
     agent = start_agent(conf=store.conf)
-    begin(agent)
+    agent.begin()
     cards = {card["company_name"]: card for card in agent.look()["cards"]}
     mixed = {**choice(cards["株式会社山田建設"]), "slot_id": cards["株式会社佐藤工務店"]["slot_id"]}
     assert codes(agent.call("/api/use", card=mixed, pin=PIN)) == ["C-205"]

@@ -10,13 +10,14 @@ import base64
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pkcs11
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from pkcs11 import Attribute, Mechanism, ObjectClass, TokenFlag
+from pkcs11 import Attribute, Mechanism, ObjectClass, SlotFlag, TokenFlag
 from pkcs11 import exceptions as p11
 
 from irefuda_agent.readers import connected_readers
@@ -27,6 +28,8 @@ APP_VERSION = "irefuda-card-agent/0.1.0"
 # PKCS#1 v1.5 (RFC 8017, 9.2): the DigestInfo prefix of SHA-256, for modules that only do the bare RSA operation.
 _SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 _GONE = (p11.DeviceRemoved, p11.SessionHandleInvalid, p11.SessionClosed, p11.TokenNotPresent, p11.ObjectHandleInvalid)
+
+_LOOKS_AFTER_FAILURE, _PAUSE_AFTER_FAILURE = 10, 0.1
 
 
 class Fault(Exception):
@@ -46,6 +49,11 @@ def _open_module(path: str) -> Any:
         raise Fault("module_failed") from None
 
 
+def _filled_slots(library: Any) -> list[Any]:
+    """Return the slots that hold a card, also one that the module does not know (OpenSC leaves it out of its own list)."""
+    return [slot for slot in library.get_slots() if SlotFlag.TOKEN_PRESENT in slot.flags]
+
+
 class Reading:
     """What the readers of one module hold; certificates are read once per inserted card."""
 
@@ -56,12 +64,12 @@ class Reading:
         """Return every card that is inserted now, without a PIN."""
         library = _open_module(path)
         try:
-            found = [card for slot in library.get_slots(token_present=True) if (card := self._card(slot))]
+            found = [card for slot in _filled_slots(library) if (card := self._card(slot))]
         except p11.PKCS11Error:
             # SoftHSM and some vendors' modules stay broken after a card has gone, until they are initialised again.
             library.reinitialize()
             self._known.clear()
-            found = [card for slot in library.get_slots(token_present=True) if (card := self._card(slot))]
+            found = [card for slot in _filled_slots(library) if (card := self._card(slot))]
         present = {(card["slot_id"], card["token_serial"]) for card in found}
         self._known = {key: value for key, value in self._known.items() if key in present}
         return found
@@ -143,13 +151,13 @@ def use_card(request: dict[str, Any]) -> dict[str, Any]:
         raise Fault("pin_locked")
     if flags["final_try"] and not request["last_try_confirmed"]:
         raise Fault("pin_final_try")
-    session = _log_in(slot, token, request["pin"])
+    session = _log_in(slot, token, request)
     try:
         return _sign_with(session, slot, request)
     except _GONE:
         raise Fault("card_removed") from None
     except p11.PKCS11Error:
-        raise Fault("card_removed" if _is_gone(slot) else "module_failed") from None
+        raise Fault("card_removed" if _is_gone(request) else "module_failed") from None
     finally:
         _close(session)
 
@@ -157,7 +165,7 @@ def use_card(request: dict[str, Any]) -> dict[str, Any]:
 def _chosen(request: dict[str, Any]) -> tuple[Any, Any]:
     """Return slot and token of the chosen card; the slot number alone proves nothing, another card may be in it."""
     library = _open_module(request["module"])
-    slot = next((s for s in library.get_slots(token_present=True) if s.slot_id == request["slot_id"]), None)
+    slot = next((s for s in _filled_slots(library) if s.slot_id == request["slot_id"]), None)
     if slot is None:
         raise Fault("card_removed")
     try:
@@ -174,9 +182,9 @@ def _chosen(request: dict[str, Any]) -> tuple[Any, Any]:
     return slot, token
 
 
-def _log_in(slot: Any, token: Any, pin: str) -> Any:
+def _log_in(slot: Any, token: Any, request: dict[str, Any]) -> Any:
     try:
-        return token.open(user_pin=pin)
+        return token.open(user_pin=request["pin"])
     except (p11.PinIncorrect, p11.PinInvalid):
         flags = _tries(slot.get_token())
         if flags["locked"]:
@@ -191,14 +199,21 @@ def _log_in(slot: Any, token: Any, pin: str) -> Any:
     except _GONE:
         raise Fault("card_removed") from None
     except p11.PKCS11Error:
-        raise Fault("card_removed" if _is_gone(slot) else "module_failed") from None
+        raise Fault("card_removed" if _is_gone(request) else "module_failed") from None
 
 
-def _is_gone(slot: Any) -> bool:
-    try:
-        slot.get_token()
-    except p11.PKCS11Error:
-        return True
+def _is_gone(request: dict[str, Any]) -> bool:
+    """Tell whether the card has left; a reader notices that only some tenths of a second after the failure."""
+    library = _open_module(request["module"])
+    for _ in range(_LOOKS_AFTER_FAILURE):
+        try:
+            # The list first: OpenSC looks at the reader anew only for that.
+            present = [slot for slot in _filled_slots(library) if slot.slot_id == request["slot_id"]]
+            if not present or present[0].get_token().serial.hex() != request["token_serial"]:
+                return True
+        except p11.PKCS11Error:
+            return True
+        time.sleep(_PAUSE_AFTER_FAILURE)
     return False
 
 
@@ -219,10 +234,11 @@ def _sign_with(session: Any, slot: Any, request: dict[str, Any]) -> dict[str, An
     except (p11.NoSuchKey, p11.MultipleObjectsReturned):
         raise Fault("no_suitable_certificate") from None
     algorithm = _algorithm_of(der)
+    pin = request["pin"] if _asks_the_pin_each_time(key) else None
     encoded = base64.b64encode(der).decode()
     if request["kind"] == "authenticate":
         message = possession.message_to_sign(origin=request["origin"], nonce=request["nonce"], algorithm=algorithm)
-        signature = _signature(key, slot, algorithm, message)
+        signature = _signature(key, slot, algorithm, message, pin)
         return {
             "token": {
                 "unverifiedCertificate": encoded,
@@ -234,7 +250,7 @@ def _sign_with(session: Any, slot: Any, request: dict[str, Any]) -> dict[str, An
         }
     header = jws.header_for([der], algorithm=algorithm, typ=request["typ"], iat=request["at"])
     signed = jws.signing_input(request["document"].encode(), header)
-    return {"jws": jws.assemble(signed, _signature(key, slot, algorithm, signed))}
+    return {"jws": jws.assemble(signed, _signature(key, slot, algorithm, signed, pin))}
 
 
 def _check_dates(certificate: x509.Certificate, at: int) -> None:
@@ -253,13 +269,22 @@ def _algorithm_of(der: bytes) -> str:
     raise Fault("no_suitable_certificate")
 
 
-def _signature(key: Any, slot: Any, algorithm: str, message: bytes) -> bytes:
+def _asks_the_pin_each_time(key: Any) -> bool:
+    """Tell whether this key wants the PIN again with every signature; the log-in has just found it right."""
+    try:
+        return bool(key[Attribute.ALWAYS_AUTHENTICATE])
+    except p11.PKCS11Error:
+        return False
+
+
+def _signature(key: Any, slot: Any, algorithm: str, message: bytes, pin: str | None) -> bytes:
     if algorithm != "RS256":
         digest = hashlib.new({"ES256": "sha256", "ES384": "sha384"}[algorithm], message).digest()
-        return bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+        return bytes(key.sign(digest, mechanism=Mechanism.ECDSA, pin=pin))
     if Mechanism.SHA256_RSA_PKCS in slot.get_mechanisms():
-        return bytes(key.sign(message, mechanism=Mechanism.SHA256_RSA_PKCS))
-    return bytes(key.sign(_SHA256_DIGEST_INFO + hashlib.sha256(message).digest(), mechanism=Mechanism.RSA_PKCS))
+        return bytes(key.sign(message, mechanism=Mechanism.SHA256_RSA_PKCS, pin=pin))
+    bare = _SHA256_DIGEST_INFO + hashlib.sha256(message).digest()
+    return bytes(key.sign(bare, mechanism=Mechanism.RSA_PKCS, pin=pin))
 
 
 def answer(reading: Reading, request: dict[str, Any]) -> dict[str, Any]:
