@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -21,12 +22,19 @@ PREPARING = "[1/4]"
 
 def children(pid: int) -> set[int]:
     """Return every process that descends from this one."""
-    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, check=True, text=True)
-    parents = {int(child): int(parent) for child, parent in map(str.split, listed.stdout.splitlines())}
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            # The name stands in parentheses and may hold anything; the parent is the second word behind it.
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
     found: set[int] = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {pid}
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def alive(pids: set[int]) -> set[int]:
@@ -61,9 +69,7 @@ def test_the_city_comes_up_twice_prepares_once_and_goes_down_whole(tmp_path: Pat
 def test_when_one_program_ends_the_others_end_too(tmp_path: Path) -> None:
     with running(tmp_path / "city") as city:
         started = children(city.process.pid)
-        listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, check=True, text=True)
-        rows = [line.split(None, 1) for line in listed.stdout.splitlines()]
-        (outbox,) = (int(pid) for pid, arguments in rows if int(pid) in started and "send_notices" in arguments)
+        (outbox,) = (pid for pid in started if "send_notices" in command_of(pid))
         os.kill(outbox, signal.SIGKILL)
         assert city.process.wait(timeout=30) == 1
         assert alive(started) == set()
