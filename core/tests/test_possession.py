@@ -1,6 +1,7 @@
 """The Web eID token: what proves that a card is there, and every way in which it does not."""
 
 import base64
+import hashlib
 import json
 
 import pytest
@@ -68,6 +69,42 @@ def test_members_of_later_minor_versions_are_let_be():
 def test_another_origin_nonce_key_or_signature_proves_nothing(changes):
     with pytest.raises(possession.WrongTokenSignature):
         proven(token(**changes))
+
+
+@pytest.mark.parametrize("algorithm", sorted(KEYS))
+def test_every_algorithm_refuses_what_was_tampered_with(algorithm):
+    good = json.loads(token(algorithm))
+    signature = base64.b64decode(good["signature"])
+    for position in (0, len(signature) // 2, len(signature) - 1):
+        turned = bytearray(signature)
+        turned[position] ^= 1
+        with pytest.raises(possession.WrongTokenSignature):
+            proven(json.dumps(good | {"signature": base64.b64encode(turned).decode()}))
+    for other in (signature[:-1], signature + b"\0", signature[1:], bytes(len(signature))):
+        with pytest.raises(possession.WrongTokenSignature):
+            proven(json.dumps(good | {"signature": base64.b64encode(other).decode()}))
+    for changes in ({"origin": "http://bid.example.jp"}, {"origin": "https://BID.example.jp"}, {"nonce": NONCE[:-1]}):
+        with pytest.raises(possession.WrongTokenSignature):
+            proven(token(algorithm, **changes))
+
+
+@pytest.mark.parametrize(("said", "done"), [("RS256", "PS256"), ("PS256", "RS256")])
+def test_one_padding_does_not_pass_for_the_other(said, done):
+    with pytest.raises(possession.WrongTokenSignature):
+        proven(token(said, signed_with=done))
+
+
+def test_origin_and_nonce_are_hashed_apart():
+    """Their border cannot be moved: H(origin) || H(nonce), not H(origin || nonce)."""
+    moved = token(origin=ORIGIN[:-1], nonce=ORIGIN[-1] + NONCE)
+    with pytest.raises(possession.WrongTokenSignature):
+        proven(moved)
+
+
+def test_the_signed_message_is_the_one_of_the_web_eid_specification():
+    for algorithm, function in (("RS256", hashlib.sha256), ("ES256", hashlib.sha256), ("ES384", hashlib.sha384)):
+        message = possession.message_to_sign(origin=ORIGIN, nonce=NONCE, algorithm=algorithm)
+        assert message == function(ORIGIN.encode()).digest() + function(NONCE.encode()).digest()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
 from jwcrypto import jwk as other_jwk
 from jwcrypto import jws as other_jws
 
@@ -99,3 +101,39 @@ def test_what_is_no_receipt_even_when_signed(text):
 def test_the_salt_has_sixteen_bytes():
     with pytest.raises(ValueError, match="16"):
         receipt.entry_hash(salt=bytes(15), document=b"")
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+receipts = st.builds(
+    receipt.Receipt,
+    realm=words,
+    origin=words,
+    log=words,
+    entry_id=words,
+    entry_hash=st.binary(min_size=32, max_size=32),
+    received_at=st.just(AT),
+    include_by=st.integers(0, 10**6).map(lambda seconds: AT + timedelta(seconds=seconds)),
+)
+
+
+@given(receipts)
+def test_whatever_is_promised_is_read_again_and_by_no_other_key(promised):
+    text = receipt.sign_receipt(promised, KEY)
+    assert receipt.verify_receipt(text, KEYS) == promised
+    with pytest.raises(receipt.UnknownReceiptKey):
+        receipt.verify_receipt(text, {})
+    stranger = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()
+    with pytest.raises(receipt.WrongReceiptSignature):
+        receipt.verify_receipt(text, dict.fromkeys(KEYS, stranger))
+
+
+@given(st.text() | st.lists(st.binary().map(jws.b64url), min_size=3, max_size=3).map(".".join))
+def test_no_text_makes_the_reader_fail_otherwise(text):
+    with pytest.raises(receipt.ReceiptFailure):
+        receipt.verify_receipt(text, KEYS)
+
+
+@given(st.binary(min_size=16, max_size=16), st.binary(), st.binary())
+def test_another_document_has_another_hash(salt, document, other):
+    same = receipt.entry_hash(salt=salt, document=document) == receipt.entry_hash(salt=salt, document=other)
+    assert same == (document == other)

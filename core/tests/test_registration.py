@@ -150,3 +150,85 @@ def test_a_company_id_has_fifteen_digits_and_gives_its_number_back(number):
 def test_a_company_id_of_another_width_is_never_made(parts):
     with pytest.raises(ValueError):
         rules.company_id(*parts)
+
+
+NEW = replace(CARD, fingerprint="d" * 64, serial=9, not_after=datetime(2030, 1, 1, tzinfo=UTC))
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+def renewal(old=CARD, new=NEW, existing=(SAME,), policy=None, at=NOW):
+    found = rules.refusals_to_renew(FACTS, old, new, existing, policy or rules.Policy(), authority_demo=False, at=at)
+    return {reason.code for reason in found}
+
+
+def test_a_registered_card_hands_on_to_a_newer_one():
+    assert renewal() == set()
+    assert renewal(existing=[SAME, OTHER]) == set()
+    assert renewal(at=CARD.not_after) == set()
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"new": CARD}, "R-131"),
+        ({"new": replace(NEW, serial=CARD.serial)}, "R-131"),
+        ({"at": CARD.not_after + timedelta(seconds=1)}, "K-404"),
+        ({"existing": []}, "R-120"),
+        ({"existing": [OTHER]}, "R-120"),
+        ({"existing": [replace(SAME, active=False)]}, "R-120"),
+        ({"existing": [replace(SAME, supplier_number="990000002")]}, "R-120"),
+        ({"existing": [SAME, replace(OTHER, serial=9)]}, "R-105"),
+        ({"existing": [SAME, replace(OTHER, serial=9, supplier_number="990000002")]}, "R-106"),
+        ({"new": replace(NEW, not_after=CARD.not_after)}, "R-132"),
+        ({"new": replace(NEW, company_name="株式会社テスト商会０２")}, "R-108"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "+".join(part),
+)
+def test_each_reason_against_a_renewal_is_named(changed, code):
+    assert renewal(**changed) == {code}
+
+
+def test_a_renewal_says_both_dates_as_they_are_in_japan():
+    sooner = replace(NEW, not_after=datetime(2027, 12, 31, 14, 59, 59, tzinfo=UTC))
+    (reason,) = rules.refusals_to_renew(FACTS, CARD, sooner, [SAME], rules.Policy(), authority_demo=False, at=NOW)
+    assert "（2027年12月31日まで）" in reason.sentence
+    assert "（2028年1月1日まで）" in reason.sentence
+
+
+def test_a_provisional_renewal_is_left_to_staff():
+    other = replace(NEW, company_name="株式会社テスト商会０２")
+    assert renewal(new=other, policy=rules.Policy(name_mismatch="provisional")) == set()
+
+
+def test_certificates_without_names_agree_with_nobody():
+    nameless = replace(CARD, company_name="", holder_name="")
+    assert not rules.name_agrees(nameless, replace(FACTS, name=""), demo=False)
+    policy = rules.Policy(same_holder=True)
+    assert codes(card=replace(nameless, company_name=CARD.company_name), existing=[replace(OTHER, holder_name="")], policy=policy) == {"R-110"}  # fmt: skip
+    found = rules.refusals_to_register(FACTS, nameless, [], rules.Policy(), authority_demo=False, on=TODAY)
+    assert "「証明書に記載なし」" in found[0].sentence
+
+
+def test_the_manual_s_own_sample_is_refused_reason_by_reason():
+    """業者番号 990000001, （株）テスト商会01: each line of the validation matrix (domain 3.7) that this module decides."""
+    matrix = {
+        "V5": (codes(existing=[SAME]), "R-105"),
+        "V6": (codes(existing=[replace(SAME, supplier_number="990000002")]), "R-106"),
+        "V7 ended": (codes(replace(FACTS, status="ended")), "R-112"),
+        "V7 not begun": (codes(replace(FACTS, valid_from=TODAY + timedelta(days=1))), "R-111"),
+        "V7 over": (codes(replace(FACTS, valid_until=TODAY - timedelta(days=1))), "R-104"),
+        "V7 suspended": (codes(replace(FACTS, suspended_from=TODAY)), "R-107"),
+        "V9 company": (codes(card=replace(CARD, company_name="株式会社テスト商会０２")), "R-108"),
+        "V9 holder": (codes(card=replace(CARD, holder_name="別人　次郎"), existing=[OTHER], policy=rules.Policy(same_holder=True)), "R-110"),
+        "V12 same": (renewal(new=CARD), "R-131"),
+        "V12 over": (renewal(at=CARD.not_after + timedelta(seconds=1)), "K-404"),
+        "V12 sooner": (renewal(new=replace(NEW, not_after=CARD.not_after)), "R-132"),
+    }  # fmt: skip
+    assert {line: found for line, (found, _) in matrix.items()} == {line: {code} for line, (_, code) in matrix.items()}
+    everything = codes(
+        replace(FACTS, status="ended", valid_until=TODAY - timedelta(days=1), suspended_from=TODAY),
+        replace(CARD, company_name="別会社"),
+        existing=[SAME],
+        policy=rules.Policy(max_cards_per_supplier=1),
+    )
+    assert everything == {"R-104", "R-105", "R-107", "R-108", "R-109", "R-112"}

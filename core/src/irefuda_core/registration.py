@@ -1,14 +1,17 @@
-"""利用者登録: who may register which card for which company (validation matrix V4–V14)."""
+"""利用者登録 and ICカード更新: who may register which card for which company.
+
+Of the validation matrix (domain 3.7) V4 is trust's, V8, V10 and V11 are text's, V14 is the draft's; V13 needs cases.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from irefuda_core import text
-from irefuda_core.certificate import CardCertificate
+from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.refusal import Refusal, refusal
 
 
@@ -104,24 +107,67 @@ def refusals_to_register(
 ) -> list[Refusal]:
     """Return every reason why this card may not be registered for this supplier on this day (V5, V6, V7, V9)."""
     reasons = refusals_to_look_up(facts, on=on)
-    same = [c for c in existing if c.active and (c.issuer_key, c.serial) == (card.issuer_key, card.serial)]
-    if any(c.supplier_number == facts.supplier_number for c in same):
-        reasons.append(refusal("R-105"))
-    elif same:
-        reasons.append(refusal("R-106"))
+    reasons += _refusals_of_registered(facts, card, existing)
     mine = [c for c in existing if c.active and c.supplier_number == facts.supplier_number]
     if policy.max_cards_per_supplier is not None and len(mine) >= policy.max_cards_per_supplier:
         reasons.append(refusal("R-109", limit=policy.max_cards_per_supplier))
-    if policy.same_holder and any(text.name_key(c.holder_name) != text.name_key(card.holder_name) for c in mine):
+    if policy.same_holder and not all(_same_person(c.holder_name, card.holder_name) for c in mine):
         reasons.append(refusal("R-110"))
     if policy.name_mismatch == "refuse" and not name_agrees(card, facts, demo=authority_demo):
-        reasons.append(refusal("R-108", card_name=card.company_name or "記載なし", register_name=facts.name))
+        reasons.append(refusal("R-108", card_name=shown(card.company_name), register_name=facts.name))
     return reasons
+
+
+def refusals_to_renew(
+    facts: SupplierFacts,
+    old: CardCertificate,
+    new: CardCertificate,
+    existing: Sequence[ExistingCard],
+    policy: Policy,
+    *,
+    authority_demo: bool,
+    at: datetime,
+) -> list[Refusal]:
+    """Return every reason why the new card may not take the place of the old one at this moment (V12)."""
+    if _named(old) == _named(new):
+        return [refusal("R-131")]
+    if at > old.not_after:
+        # A card that is over cannot hand on its registration: the sentence leads to 登録, which keeps the 企業ID.
+        return [refusal("K-404", not_after=_day(_japan(old.not_after)))]
+    reasons = []
+    mine = [c for c in existing if c.active and c.supplier_number == facts.supplier_number]
+    if all((c.issuer_key, c.serial) != _named(old) for c in mine):
+        reasons.append(refusal("R-120"))
+    reasons += _refusals_of_registered(facts, new, existing)
+    if new.not_after <= old.not_after:
+        days = {"old": _day(_japan(old.not_after)), "new": _day(_japan(new.not_after))}
+        reasons.append(refusal("R-132", **days))
+    if policy.name_mismatch == "refuse" and not name_agrees(new, facts, demo=authority_demo):
+        reasons.append(refusal("R-108", card_name=shown(new.company_name), register_name=facts.name))
+    return reasons
+
+
+def _refusals_of_registered(
+    facts: SupplierFacts, card: CardCertificate, existing: Sequence[ExistingCard]
+) -> list[Refusal]:
+    same = [c for c in existing if c.active and (c.issuer_key, c.serial) == _named(card)]
+    if any(c.supplier_number == facts.supplier_number for c in same):
+        return [refusal("R-105")]
+    return [refusal("R-106")] if same else []
+
+
+def _named(card: CardCertificate) -> tuple[str, int]:
+    return card.issuer_key, card.serial
+
+
+def _same_person(one: str, other: str) -> bool:
+    # Two certificates that name nobody do not name the same person.
+    return bool(one and other) and text.name_key(one) == text.name_key(other)
 
 
 def name_agrees(card: CardCertificate, facts: SupplierFacts, *, demo: bool) -> bool:
     """Return whether the certificate speaks for this company; a demo CA certifies nobody, so there it always does."""
-    return demo or text.accepts(text.match_names(card.company_name, facts.name))
+    return demo or (bool(card.company_name) and text.accepts(text.match_names(card.company_name, facts.name)))
 
 
 def company_id(agency_code: str, category: str, number: int) -> str:
@@ -132,6 +178,10 @@ def company_id(agency_code: str, category: str, number: int) -> str:
     if len(agency_code) != 4 or len(category) != 1 or not 0 < number < 10**10:
         raise ValueError("agency code 4 digits, category 1 digit, number 1 to 9,999,999,999")
     return f"{agency_code}{category}{number:010d}"
+
+
+def _japan(moment: datetime) -> date:
+    return (moment + timedelta(hours=9)).date()
 
 
 def _day(day: date) -> str:
