@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from irefuda_core import merkle
 
@@ -192,3 +193,33 @@ def test_a_proof_reads_few_nodes():
     merkle.inclusion_proof(1234, 4999, counted)
     merkle.consistency_proof(1234, 4999, counted)
     assert len(read) < 60
+
+
+class GrowingLog(RuleBasedStateMachine):
+    """A log that grows by batches, and a witness that has kept every head it saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log, self.leaves, self.heads = Stored(), list[bytes](), dict[int, bytes]()
+
+    @rule(batch=st.lists(st.binary(max_size=4), max_size=20))
+    def append(self, batch: list[bytes]) -> None:
+        hashes = [merkle.leaf_hash(content) for content in batch]
+        self.leaves += hashes
+        self.log.append(hashes)
+
+    @invariant()
+    def every_head_that_was_seen_is_a_beginning_of_this_one(self) -> None:
+        size, root = self.log.size, merkle.root(self.log.size, self.log.read)
+        for old, old_root in self.heads.items():
+            proof = merkle.consistency_proof(old, size, self.log.read)
+            assert merkle.verify_consistency(old=old, new=size, old_root=old_root, new_root=root, proof=proof)
+        for index in {0, size // 2, size - 1} if size else ():
+            path = merkle.inclusion_proof(index, size, self.log.read)
+            assert merkle.verify_inclusion(index=index, size=size, leaf=self.leaves[index], path=path, root=root)
+        if size:
+            self.heads[size] = root
+
+
+TestGrowingLog = GrowingLog.TestCase
+TestGrowingLog.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)

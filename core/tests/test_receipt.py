@@ -90,6 +90,9 @@ def payload() -> dict[str, object]:
         forged(payload() | {"entry_hash": "00"}),
         forged(payload() | {"entry_hash": 7}),
         forged(payload() | {"received_at": "yesterday"}),
+        forged(payload() | {"received_at": "2026-11-24T00:00:00"}),
+        forged(payload() | {"received_at": "9999-12-31T23:59:59+00:00"}),
+        forged(payload() | {"include_by": "0001-01-01T00:00:00+00:00"}),
         forged(payload() | {"realm": "production"}),
     ],
 )

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pki_builder import NOON, POLICY, Authority
 
@@ -232,3 +232,28 @@ def test_what_is_revoked_at_a_moment_is_revoked_ever_after(authority, offset, si
             trust.judge(card.der, trusted, at=at)
     else:
         assert trust.judge(card.der, trusted, at=at)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-40, 40), st.booleans(), st.booleans()), min_size=2, max_size=8))  # fmt: skip
+def test_the_cache_never_changes_the_answer(authority, acts):
+    """One cache, while days go by, cards are revoked, and the authority's certificate is over or taken out."""
+    subject = authority.issuing.certificate.subject
+    ending = authority.ca(subject, authority.root, path_length=0, key=authority.issuing.key, ends=timedelta(days=10))
+    cards = [authority.card(serial=serial, key=CARD_KEY, ends=timedelta(days=serial)) for serial in (5, 20, 400)]
+    cache = {}
+    for number, days, revoked, renewed in acts:
+        at = NOON + timedelta(days=days)
+        der = authority.crl(revoked={20: NOON} if revoked else {}, next_in=timedelta(days=60))
+        listed = trust.read_crl(der, authority.issuing.der)
+        above = [ending, authority.issuing] if renewed else [ending]
+        trusted = several((authority.root, above), lists=[listed], version=str(renewed))
+        kept, fresh = (outcome(cards[number], trusted, at, cache=used) for used in (cache, None))
+        assert kept == fresh
+
+
+def outcome(card, trusted, at, *, cache):
+    try:
+        return trust.judge(card.der, trusted, at=at, cache=cache).card.fingerprint
+    except trust.TrustFailure as failure:
+        return failure.code

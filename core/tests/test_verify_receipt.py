@@ -34,9 +34,9 @@ KEYS = {
 SALT = bytes(range(16))
 
 
-def signed_document() -> str:
+def signed_document(holder: str = "Kuji Taro") -> str:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Kuji Taro")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, holder)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -144,6 +144,19 @@ def test_without_keys_it_says_what_it_did_not_check(tmp_path, capsys):
     assert "5件のうち3番目" in report
 
 
+def test_without_keys_the_log_must_still_be_the_promised_one(tmp_path, capsys):
+    (tmp_path / "receipt.json").write_text(json.dumps(bundle() | {"proof": proof(log="else.jp")}))
+    assert main(["receipt", str(tmp_path / "receipt.json")]) == 1
+    assert "× 台帳の署名：別の台帳（else.jp）のものです" in capsys.readouterr().out
+
+
+def test_the_keys_beside_the_file_are_taken(tmp_path, capsys):
+    (tmp_path / "receipt.json").write_text(json.dumps(bundle()))
+    (tmp_path / "ledger-keys.json").write_text(json.dumps(KEYS))
+    assert main(["receipt", str(tmp_path / "receipt.json")]) == 0
+    assert "すべて確かめられました" in capsys.readouterr().out
+
+
 def test_without_a_proof_it_says_when_to_come_again(check):
     code, report = check(bundle() | {"proof": None})
     assert code == 3
@@ -163,6 +176,10 @@ STRANGER = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32)
 LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "another document": (other_document, "× 文書と受付の控え：一致しません"),
     "a changed document": (changed_document, "× 文書の電子署名：申請書の署名が正しくありません"),
+    "a document by a name with control characters": (
+        lambda: bundle() | {"document": signed_document("\x1b[2J")},
+        "× 文書の電子署名：文書に付いている証明書を読み取れません",
+    ),
     "no document": (lambda: bundle() | {"document": "nothing"}, "× 文書の電子署名：署名された申請書を読み取れません"),
     "another salt": (lambda: bundle() | {"salt": "00" * 16}, "× 文書と受付の控え：一致しません"),
     "a short salt": (lambda: bundle() | {"salt": "00"}, "× 文書と受付の控え：一致しません"),

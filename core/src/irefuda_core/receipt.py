@@ -151,11 +151,19 @@ def _read(payload: bytes, header: dict[str, Any]) -> Receipt:
             log=values["log"],
             entry_id=values["entry_id"],
             entry_hash=bytes.fromhex(values["entry_hash"]),
-            received_at=datetime.fromisoformat(values["received_at"]),
-            include_by=datetime.fromisoformat(values["include_by"]),
+            received_at=_moment(values["received_at"]),
+            include_by=_moment(values["include_by"]),
         )
     except (NotCanonical, ValueError):
         raise MalformedReceipt from None
     if values["type"] != "receipt" or header["typ"] != _typ(receipt.realm) or len(receipt.entry_hash) != 32:
         raise MalformedReceipt
     return receipt
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    # At the ends of the calendar a moment cannot be shown in every time zone; and a moment without a zone is none.
+    if moment.tzinfo is None or not 2000 <= moment.year < 3000:
+        raise ValueError("not a moment of this system")
+    return moment
