@@ -267,10 +267,10 @@ def register_card(
     :raises Refused: with every reason; then nothing is written and the draft stays
     """
     fingerprint = presenter.card.fingerprint
-    if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
-        return done
     draft = queries.draft_of(section=section, fingerprint=fingerprint, now=now)
     if draft is None or draft.id != draft_id or not draft.document:
+        if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
+            return done
         raise Refused(refusal("R-115"))
     cards.check_signature(
         jws_text=jws,
@@ -285,7 +285,7 @@ def register_card(
     except IntegrityError:
         # Another card of the company became its first, or this one was registered, in this very moment: look again.
         # Once is enough, for what lost by a row that was not there yet now finds it.
-        if done := queries.card_from_draft(draft_id=draft_id, fingerprint=fingerprint):
+        if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
             return done
         return _register(section, presenter, draft, jws, rules_now, now, salt)
 
@@ -295,7 +295,8 @@ def _register(
     section: Section, presenter: Presenter, draft: Draft, jws: str, rules_now: datetime, now: datetime, salt: bytes
 ) -> RegisteredCard:
     if not Draft.objects.filter(id=draft.id).delete()[0]:
-        if done := queries.card_from_draft(draft_id=draft.id, fingerprint=presenter.card.fingerprint):
+        fingerprint = presenter.card.fingerprint
+        if done := queries.card_from_draft(section=section, draft_id=draft.id, fingerprint=fingerprint):
             return done
         raise Refused(refusal("R-115"))
     document = canonical.parse_canonical(draft.document.encode())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
 from irefuda.agencies.models import Section
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
@@ -22,8 +22,10 @@ DRAFT_LIFE = timedelta(days=30)
 
 def registration_of(*, section: Section, supplier: Supplier) -> Registration | None:
     """Return the registration of this supplier with its section, or None."""
-    found = Registration.objects.select_related("section__agency").filter(section=section, supplier=supplier)
-    return found.first()
+    found = Registration.objects.filter(section=section, supplier=supplier).first()
+    if found is not None:
+        found.section, found.supplier = section, supplier
+    return found
 
 
 def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificate) -> list[ExistingCard]:
@@ -46,26 +48,33 @@ def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificat
 
 def draft_of(*, section: Section, fingerprint: str, now: datetime) -> Draft | None:
     """Return what the holder of this card has typed in the last 30 days, or None."""
-    return (
-        Draft.objects.select_related("supplier__section__agency", "section__agency")
-        .filter(section=section, fingerprint=fingerprint, updated_at__gt=now - DRAFT_LIFE)
-        .first()
-    )
+    kept = Draft.objects.select_related("supplier").filter(section=section, fingerprint=fingerprint)
+    draft = kept.filter(updated_at__gt=now - DRAFT_LIFE).first()
+    if draft is not None:
+        # The caller has read the section with its agency; to join both in again costs as much as all the rest.
+        draft.section = draft.supplier.section = section
+    return draft
 
 
 def card_of(*, section: Section, fingerprint: str) -> RegisteredCard | None:
     """Return the newest registration of this card in the section, living or not, with its company."""
-    return _with_company().filter(section=section, fingerprint=fingerprint).order_by("-registered_at").first()
+    return _with_company(section, fingerprint=fingerprint)
 
 
-def card_by_id(*, card_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
+def card_by_id(*, section: Section, card_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
     """Return one registered card if it is the caller's own; another's is as good as not there."""
-    return _with_company().filter(id=card_id, fingerprint=fingerprint).first()
+    return _with_company(section, id=card_id, fingerprint=fingerprint)
 
 
-def card_from_draft(*, draft_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
+def card_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
     """Return what this draft has already become, or None."""
-    return _with_company().filter(draft=draft_id, fingerprint=fingerprint).first()
+    return _with_company(section, draft=draft_id, fingerprint=fingerprint)
+
+
+def card_id_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: str) -> uuid.UUID | None:
+    """Return the id of the card that this draft has already become, or None."""
+    made = RegisteredCard.objects.filter(section=section, draft=draft_id, fingerprint=fingerprint)
+    return made.values_list("id", flat=True).first()
 
 
 def other_cards(*, registration: Registration, fingerprint: str) -> list[RegisteredCard]:
@@ -81,10 +90,12 @@ def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
     return dict(counted)
 
 
-def _with_company() -> QuerySet[RegisteredCard]:
-    return RegisteredCard.objects.select_related(
-        "registration__supplier", "section__agency", "registration__section__agency"
-    )
+def _with_company(section: Section, **which: object) -> RegisteredCard | None:
+    rows = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, **which)
+    card = rows.order_by("-registered_at").first()
+    if card is not None:
+        card.section = card.registration.section = card.registration.supplier.section = section
+    return card
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,8 +276,9 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
     except ValueError:
         raise Http404 from None
     # A lost answer is given again, also after hours: that is no act.
-    if done := queries.card_from_draft(draft_id=draft_id, fingerprint=presenter.card.fingerprint):
-        return _go("registration-done", section, card_id=done.id)
+    fingerprint = presenter.card.fingerprint
+    if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
+        return _go("registration-done", section, card_id=done)
     auth.require_open(section, now=now)
     card = operations.register_card(
         section=section,
@@ -293,8 +294,8 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
 
 def _own_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> RegisteredCard:
     presenter = auth.presenter(request, now=clock.now())
-    card = queries.card_by_id(card_id=card_id, fingerprint=presenter.card.fingerprint)
-    if card is None or card.section_id != section.id:
+    card = queries.card_by_id(section=section, card_id=card_id, fingerprint=presenter.card.fingerprint)
+    if card is None:
         raise Http404
     return card
 

@@ -22,11 +22,10 @@ LONGEST_QUERY = 100
 
 def find(*, section: Section, supplier_number: str) -> Supplier | None:
     """Return the supplier of this number in this section, or None."""
-    return (
-        Supplier.objects.select_related("section__agency")
-        .filter(section=section, supplier_number=supplier_number)
-        .first()
-    )
+    supplier = Supplier.objects.filter(section=section, supplier_number=supplier_number).first()
+    if supplier is not None:
+        supplier.section = section
+    return supplier
 
 
 def listed(*, section: Section, supplier_number: str) -> Supplier | None:
