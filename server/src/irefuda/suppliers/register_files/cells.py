@@ -14,6 +14,7 @@ from irefuda_core.refusal import Refusal, refusal
 # What names and addresses are made of nearly always; such a cell needs no look at each of its characters.
 _PLAIN = re.compile("[ -~\u3000-\u303f\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uff01-\uff5e－―○△×]*")
 _FORMULA = re.compile(r"[=+@\t\r-]|#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|#+)", re.IGNORECASE)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 _SHOWN = 30
 _STANDINGS = {
     "active": "有効 有 登録 登録中 資格有 資格あり 継続 新規 更新 正常",
@@ -153,9 +154,13 @@ def refuse_formula(cell: str, field: Field) -> None:
 
 
 def short(cell: str) -> str:
-    """Return the cell as a report shows it: one line, not too long, without what a terminal would obey."""
-    shown = "".join(character if character.isprintable() else "�" for character in cell[: _SHOWN + 1])
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    """Return the cell as a report shows it: not too long."""
+    return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}…"
+
+
+def printable(line: str) -> str:
+    """Return the line without what a terminal would obey or hide: labels and names come from a file of others."""
+    return _UNPRINTABLE.sub("�", line)
 
 
 @lru_cache(maxsize=1000)

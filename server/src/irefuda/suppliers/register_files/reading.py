@@ -7,14 +7,17 @@ import re
 import stat
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+from xml.etree.ElementTree import ParseError
 
 from openpyxl import load_workbook
+from openpyxl.utils.exceptions import InvalidFileException
 
 from irefuda_core.refusal import Refused, refusal
 
@@ -23,9 +26,24 @@ LARGEST_FILE = 64 * 1024 * 1024
 LARGEST_UNPACKED, LARGEST_TEXTS, TIGHTEST_PACKING, MOST_PARTS = 400 * 2**20, 160 * 2**20, 150, 500
 MOST_ROWS, MOST_COLUMNS = 300_000, 256
 PEEKED_ROWS = 300
-_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _FOR_SPREADSHEETS = re.compile(r'="([0-9A-Za-z-]*)"')
 _OTHER_KINDS = (b"\xd0\xcf\x11\xe0", b"%PDF", b"{\\rtf", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")
+# A damaged workbook fails inside openpyxl in as many ways as there are parts of it.
+DAMAGED = (
+    *(
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ),
+    *(InvalidFileException, ParseError, zipfile.BadZipFile, zlib.error),
+)
 
 
 class Row(NamedTuple):
@@ -128,8 +146,7 @@ def _sheets_of_workbook(source: BinaryIO) -> Iterator[Sheet]:
     try:
         book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
         visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-    except Exception as reason:
-        # A damaged workbook fails inside openpyxl in as many ways as there are parts of it.
+    except DAMAGED as reason:
         raise Refused(refusal("F-506")) from reason
     for sheet in visible:
         yield _sheet_of_workbook(sheet)
@@ -139,7 +156,7 @@ def _refuse_bombs(source: BinaryIO) -> None:
     """Look at what the archive declares before any of it is unpacked; zipfile never unpacks more than is declared."""
     try:
         parts = zipfile.ZipFile(source).infolist()
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as reason:
+    except DAMAGED as reason:
         raise Refused(refusal("F-506")) from reason
     if "xl/workbook.xml" not in {part.filename for part in parts}:
         raise Refused(refusal("F-504"))
@@ -166,9 +183,7 @@ def _sheet_of_workbook(sheet: Any) -> Sheet:
                 if line > MOST_ROWS:
                     raise Refused(refusal("F-508", limit=MOST_ROWS))
                 yield Row(line, [_text(value) for value in values])
-        except (Refused, GeneratorExit):
-            raise
-        except Exception as reason:
+        except DAMAGED as reason:
             raise Refused(refusal("F-506")) from reason
 
     declared = min(sheet.max_row or MOST_ROWS, MOST_ROWS)

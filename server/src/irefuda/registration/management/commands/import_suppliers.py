@@ -17,11 +17,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
 from irefuda.agencies import queries as agencies
-from irefuda.agencies.models import Category, Section
+from irefuda.agencies.models import Category
 from irefuda.registration import queries
 from irefuda.suppliers import operations
 from irefuda.suppliers.models import SupplierStatus
 from irefuda.suppliers.operations import KINDS, LISTED, Change, Report
+from irefuda.suppliers.register_files.cells import printable
 from irefuda.suppliers.register_files.fields import Field
 from irefuda.suppliers.register_files.header import Unclear
 from irefuda.suppliers.register_files.lines import NAMES, Faulty
@@ -56,55 +57,45 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         bar = Bar(self.stderr if sys.stderr.isatty() else None)
         try:
-            section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
-            if section is None:
-                raise CommandError(
-                    f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections()}"
-                )
-            report = self._import(section, options, bar)
-        except (DatabaseError, InterfaceError) as failure:
-            reason = refusal("F-516", reason=str(failure).strip().splitlines()[0] if str(failure) else "応答なし")
-            bar.clear()
-            raise CommandError(f"{_sentence(reason)}\n取り込みませんでした。") from failure
-        for line in _told(report):
-            self.stdout.write(line)
-
-    def _import(self, section: Section, options: dict[str, Any], bar: Bar) -> Report:
-        try:
-            return operations.import_register(
-                section=section,
-                path=options["file"],
-                now=clock.now(),
-                registered_among=queries.living_cards_among,
-                progress=bar.show,
-                given=read_mapping(options["mapping"]) if options["mapping"] else None,
-                sheet=options["sheet"],
-                dry_run=options["dry_run"],
-            )
+            report = self._import(options, bar)
         except Faulty as faulty:
             bar.clear()
-            for problem in faulty.problems:
-                self.stdout.write(f"{problem.line}行目　{_sentence(problem.reason)}")
-            more = faulty.count - len(faulty.problems)
-            self.stdout.write(f"ほかに{more}行あります。" if more else "", ending="\n" if more else "")
-            raise CommandError(
-                f"{faulty.count}行に直すところがあるため、取り込みませんでした。何も変更していません。"
-            ) from None
+            self._tell(_problems(faulty))
+            raise _refused(f"{faulty.count}行に直すところがあるため、取り込みませんでした。") from None
         except Unclear as question:
             bar.clear()
-            for reason in question.refusals:
-                self.stdout.write(_sentence(reason))
-            self.stdout.write(f"\n列の対応表（{options['file'].name}）：")
-            self.stdout.write(json.dumps(question.header.mapping, ensure_ascii=False, indent=2))
-            self.stdout.write(f"\n項目に使える言葉：{'、'.join(field.value for field in Field)}")
-            raise CommandError("列の意味が決まらないため、取り込みませんでした。何も変更していません。") from None
+            self._tell(_question(question, options["file"].name))
+            raise _refused("列の意味が決まらないため、取り込みませんでした。") from None
         except Refused as refused:
-            bar.clear()
-            raise CommandError(
-                "\n".join([*map(_sentence, refused.refusals), "取り込みませんでした。何も変更していません。"])
-            ) from None
+            raise _refused(*map(_sentence, refused.refusals), "取り込みませんでした。") from None
+        except (DatabaseError, InterfaceError) as failure:
+            # The first line is the engine's own reason: the disk is full, the server is gone, another writer has the lock.
+            why = (str(failure).strip() or type(failure).__name__).splitlines()[0]
+            raise CommandError(printable(_sentence(refusal("F-516", reason=why)))) from failure
         finally:
             bar.clear()
+        self._tell(_told(report))
+
+    def _import(self, options: dict[str, Any], bar: Bar) -> Report:
+        section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
+        if section is None:
+            raise CommandError(
+                f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections()}"
+            )
+        return operations.import_register(
+            section=section,
+            path=options["file"],
+            now=clock.now(),
+            registered_among=queries.living_cards_among,
+            progress=bar.show,
+            given=read_mapping(options["mapping"]) if options["mapping"] else None,
+            sheet=options["sheet"],
+            dry_run=options["dry_run"],
+        )
+
+    def _tell(self, lines: Iterator[str]) -> None:
+        for line in lines:
+            self.stdout.write(printable(line))
 
 
 class Bar:
@@ -129,7 +120,27 @@ class Bar:
         self.show("", 0.0)
 
 
-# -- the report
+# -- what is told
+
+
+def _problems(faulty: Faulty) -> Iterator[str]:
+    for problem in faulty.problems:
+        yield f"{problem.line}行目　{_sentence(problem.reason)}"
+    if more := faulty.count - len(faulty.problems):
+        yield f"ほか{more}行"
+
+
+def _question(question: Unclear, file: str) -> Iterator[str]:
+    yield from map(_sentence, question.refusals)
+    yield ""
+    yield f"列の対応表（{file}）："
+    yield from json.dumps(question.header.mapping, ensure_ascii=False, indent=2).splitlines()
+    yield ""
+    yield f"項目に使える言葉：{'、'.join(field.value for field in Field)}"
+
+
+def _refused(*lines: str) -> CommandError:
+    return CommandError("\n".join(printable(line) for line in (*lines, "何も変更していません。")))
 
 
 def _told(report: Report) -> Iterator[str]:
