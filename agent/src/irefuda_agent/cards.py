@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from irefuda_agent.faults import CODES
@@ -24,6 +24,8 @@ USE_LIMIT = 30.0
 # Debug switches of card software that would write the PIN into a log file.
 _NEVER_PASSED_ON = ("OPENSC_DEBUG", "PKCS11SPY", "PKCS11SPY_OUTPUT", "PYTHONDEVMODE")
 _LINE_LIMIT = 1024 * 1024
+# A certificate ends on the same day for everyone, whatever zone this computer is set to.
+JST = timezone(timedelta(hours=9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class Cards:
                 cards += _choices(card, worker.module, self.clock())
         if not cards and not faults:
             faults.append(refusal_json(fault_refusal(await self._why_none(workers))))
+        # Modules list their slots in any order; a person looks for the same card at the same place.
+        cards.sort(key=lambda card: (not card["choosable"], card["label"], card["reader"]))
         return {"cards": cards, "faults": faults}
 
     async def _why_none(self, workers: Sequence[Worker]) -> str:
@@ -200,6 +204,7 @@ def _choices(card: dict[str, Any], module: Module, now: datetime) -> list[dict[s
         "slot_id": card["slot_id"],
         "token_serial": card["token_serial"],
         "reader": card["reader"],
+        "label": card.get("label", ""),
         "few_tries": card["few_tries"],
         "final_try": card["final_try"],
         "locked": card["locked"],
@@ -208,7 +213,7 @@ def _choices(card: dict[str, Any], module: Module, now: datetime) -> list[dict[s
         return [{**common, "fingerprint": "", "choosable": False, "note": _sentence(card["fault"])}]
     rows = [certificate_row(base64.b64decode(der), now) for der in card["certificates"]]
     if not rows:
-        rows = [{"fingerprint": "", "label": card["label"], "choosable": True, "note": "証明書は、PIN番号を入力した後に読み取ります。"}]  # fmt: skip
+        rows = [{"fingerprint": "", "choosable": True, "note": "証明書は、PIN番号を入力した後に読み取ります。"}]  # fmt: skip
     for row in rows:
         if card["locked"]:
             row |= {"choosable": False, "note": _sentence("pin_locked")}
@@ -227,7 +232,7 @@ def certificate_row(der: bytes, now: datetime) -> dict[str, Any]:
         "company_name": shown(certificate.company_name),
         "holder_name": shown(certificate.holder_name),
         "issuer": certificate.issuer_text,
-        "expires_on": f"{certificate.not_after.astimezone():%Y/%m/%d}",
+        "expires_on": f"{certificate.not_after.astimezone(JST):%Y/%m/%d}",
         "choosable": not note,
         "note": note,
     }

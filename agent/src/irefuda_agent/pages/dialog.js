@@ -140,7 +140,10 @@ function showCards(look) {
   const choosable = cards.filter(mayBeChosen);
   if (!choosable.some((card) => keyOf(card) === chosen)) chosen = choosable.length === 1 ? keyOf(choosable[0]) : null;
   const focused = document.activeElement?.name === "card" ? document.activeElement.value : null;
-  at("cards").replaceChildren(...cards.map(cardRow));
+  // A document is signed by the card that began: once that one is there, the others would only be in the way.
+  const shownCards = asked.kind === "sign" && choosable.length > 0 ? choosable : cards;
+  at("cards").replaceChildren(...shownCards.map(cardRow));
+  if (shownCards.length < cards.length) at("cards").append(element("p", `ほかに差し込まれているICカード（${cards.length - shownCards.length}枚）は、この手続きには使えません。`, "hint"));
   if (focused !== null) [...document.getElementsByName("card")].find((radio) => radio.value === focused)?.focus();
   at("card-faults").replaceChildren(...look.faults.flatMap((fault) => [element("p", `${fault.sentence}（${fault.code}）`, "sentence"), element("p", fault.remedy)]));
   showTries();
@@ -159,8 +162,8 @@ function cardRow(card) {
     showTries();
   });
   const text = element("span", undefined, "card-text");
-  text.append(element("strong", card.company_name ?? card.label ?? "ICカード"));
-  for (const [label, value] of [["氏名", card.holder_name], ["認証局", card.issuer], ["有効期限", card.expires_on], ["リーダー", card.reader]]) {
+  text.append(element("strong", card.company_name ?? (card.label || "ICカード")));
+  for (const [label, value] of [["カード", card.company_name && card.label], ["氏名", card.holder_name], ["認証局", card.issuer], ["有効期限", card.expires_on], ["リーダー", card.reader]]) {
     if (value) text.append(element("span", `${label}：${value}`));
   }
   const note = card.note || (card.choosable && !mayBeChosen(card) ? "この手続きをはじめたときのICカードではありません。" : "");
