@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from irefuda_core.refusal import Refusal, refusal
 
+TOO_MUCH = (RequestDataTooBig, TooManyFieldsSent)
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
@@ -39,7 +41,9 @@ def refusal_page(
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer 400 in the site's own look (`handler400`)."""
+    """Answer 400 in the site's own look, or 413 when more was sent than any form here holds (`handler400`)."""
+    if isinstance(exception, TOO_MUCH):
+        return refusal_page(request, [refusal("P-807")], status=413, heading="受け取れない内容でした")
     return render(request, "400.html", status=400)
 
 

@@ -1,0 +1,36 @@
+"""What every journey begins with: 入札市 with its CA, and a browser that looks at refusals instead of stumbling over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import City, ledger_key, make_authority, make_city
+from pki_builder import Authority
+from webtest import TestApp
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return make_authority()
+
+
+@pytest.fixture
+def city(authority: Authority, settings: Any, tmp_path: Path) -> City:
+    key = tmp_path / "receipt.pem"
+    key.write_bytes(ledger_key())
+    settings.RECEIPT_KEY_FILE = str(key)
+    return make_city(authority)
+
+
+@pytest.fixture
+def app(django_app: TestApp) -> TestApp:
+    """Return the browser; an answer of any status is an answer, and what it says is the test's business."""
+    do_request = django_app.do_request
+
+    def any_status(request: Any, status: Any = None, expect_errors: Any = None) -> Any:
+        return do_request(request, status="*" if status is None else status, expect_errors=True)
+
+    django_app.do_request = any_status
+    return django_app
