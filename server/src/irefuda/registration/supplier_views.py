@@ -146,9 +146,13 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
 
 
 def _keep_lookup(request: HttpRequest, section: Section, form: SupplierLookup, *, answer: str) -> None:
-    """Keep what was typed, except a password, and what was wrong with it, for the form when it is shown again."""
-    typed = {name: request.POST.get(name, "")[:1000] for name in form.fields if name != "password"}
-    request.session["lookup"] = {"section": section.id, "typed": typed, "answer": answer}
+    """Keep what was typed, and of a password only what was wrong with it, for the form when it is shown again."""
+    request.session["lookup"] = {
+        "section": section.id,
+        "typed": {name: request.POST.get(name, "")[:1000] for name in form.fields if name != "password"},
+        "password_errors": [str(error) for error in form.errors.get("password", ())],
+        "answer": answer,
+    }
 
 
 def _lookup_shown(
@@ -159,7 +163,11 @@ def _lookup_shown(
     if kept.get("section") != section.id:
         return SupplierLookup(needs_password=needs_password), ()
     if kept["answer"] == "mistakes":
-        return SupplierLookup(kept["typed"], needs_password=needs_password), ()
+        form = SupplierLookup(kept["typed"], needs_password=needs_password)
+        form.errors.pop("password", None)
+        for error in kept["password_errors"] if needs_password else ():
+            form.add_error("password", error)
+        return form, ()
     reasons = (refusal("R-102"),) if kept["answer"] == "R-102" else ()
     return SupplierLookup(initial=kept["typed"], needs_password=needs_password), reasons
 
