@@ -34,7 +34,7 @@ REGISTRY_OR_MACHINE = "|".join(
     [*map(re.escape, HOSTS), *(rf"(?<![\w.~}}$/-]){folder}[/\\][A-Za-z]" for folder in FOLDERS)]
 )
 VENDOR = r"\.vendor\b|sqlite_version|pg_version|features\.has_"
-MARKED_SAFE = r"\|\s*safe\b|mark_safe|format_html|SafeString|safestring|autoescape off"
+MARKED_SAFE = r"\|\s*safe\b|mark_safe|SafeString|safestring|autoescape off"
 
 
 def all_files() -> list[Path]:
