@@ -1,0 +1,276 @@
+"""What is typed outlives the session, the closing hour and the card that cannot be judged; a draft registers once, for its card."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from builders import sign_document, trust_authority
+from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from steps import TYP, fill, main_form, present, register, send, sign_and_register, way_in
+from webtest import TestApp
+
+from irefuda.ledger.models import Entry
+from irefuda.notices.models import Notice
+from irefuda.registration.models import Draft, RegisteredCard, Registration
+from irefuda.ui import clock
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
+LOOKUP, CONTACTS, CHECK = (f"/9992/goods/registration/{name}/" for name in ("lookup", "contacts", "check"))
+
+
+def contacts_page(app, card):
+    form = main_form(way_in(app, card), "supplier_number")
+    form["supplier_number"], form["name"] = "990000001", "（株）テスト商会01"
+    return send(form)
+
+
+def check_page(app, card, **office):
+    form = main_form(contacts_page(app, card), "rep-email")
+    fill(form, "rep", email="daihyo@example.jp")
+    fill(form, "card_office", **office)
+    return send(form)
+
+
+def close(city):
+    agency = city.section.agency
+    agency.always_open, agency.opens_at, agency.closes_at = False, "00:00", "00:00"
+    agency.save()
+
+
+def reopen(city):
+    city.section.agency.always_open = True
+    city.section.agency.save()
+
+
+def let_idle(app, seconds):
+    """Move the browser's last act into the past."""
+    session = SessionStore(app.cookies[settings.SESSION_COOKIE_NAME].strip('"'))
+    session["card"] = {**session["card"], "seen_at": (clock.now() - timedelta(seconds=seconds)).isoformat()}
+    session.save()
+
+
+def rows():
+    return [model.objects.count() for model in (Draft, Registration, RegisteredCard, Entry, Notice)]
+
+
+# -- nothing typed is lost
+
+
+def test_the_session_that_ends_while_someone_types(app, city):
+    card = city.authority.card()
+    form = main_form(contacts_page(app, card), "rep-email")
+    fill(form, "rep", department="総務部")
+    fill(form, "card_office")
+    let_idle(app, settings.SESSION_IDLE_SECONDS)
+    answer = form.submit()
+    assert answer.status_int == 403
+    assert "T-301" in answer
+    assert "入力した内容は保存されています。" in answer
+    assert not Session.objects.exists()
+    again = main_form(way_in(app, card).click("続きから入力する"), "rep-email")
+    assert again["rep-department"].value == "総務部"
+    assert again["card_office-person"].value == "青森 花子"
+
+
+def test_a_browser_that_never_had_this_card_writes_into_no_draft(app, city):
+    form = main_form(contacts_page(app, city.authority.card()), "rep-email")
+    fill(form, "rep", department="総務部")
+    (session,) = [cookie for cookie in app.cookiejar if cookie.name == settings.SESSION_COOKIE_NAME]
+    app.cookiejar.clear(session.domain, session.path, session.name)
+    assert "T-301" in form.submit()
+    assert Draft.objects.get().typed == {}
+
+
+def test_a_revocation_list_that_runs_out_while_someone_types(app, city):
+    card = city.authority.card()
+    form = main_form(contacts_page(app, card), "rep-email")
+    fill(form, "rep", department="総務部")
+    stale = {"issued": timedelta(days=-3), "next_in": timedelta(hours=-25)}
+    trust_authority(city.authority, crl=city.authority.crl(number=2, **stale))
+    assert "K-410" in form.submit()
+    assert Draft.objects.get().typed["rep-department"] == "総務部"
+
+
+def test_a_company_that_is_suspended_while_someone_types(app, city):
+    form = main_form(contacts_page(app, city.authority.card()), "rep-email")
+    fill(form, "rep", department="総務部")
+    city.supplier.status = "suspended"
+    city.supplier.save()
+    assert "R-107" in form.submit()
+    assert Draft.objects.get().typed["rep-department"] == "総務部"
+
+
+def test_the_closing_hour_in_the_middle_of_the_form(app, city):
+    form = main_form(contacts_page(app, city.authority.card()), "rep-email")
+    fill(form, "rep", department="総務部")
+    fill(form, "card_office")
+    close(city)
+    answer = form.submit()
+    assert "T-302" in answer
+    assert "次の受付開始は" in answer
+    assert Draft.objects.get().document == ""
+    # It can be read meanwhile, with all that was typed.
+    assert main_form(app.get(CONTACTS), "rep-email")["rep-department"].value == "総務部"
+    reopen(city)
+    assert "登録内容確認" in send(main_form(app.get(CONTACTS), "rep-email")).html.title.get_text()
+
+
+def test_the_closing_hour_before_the_last_press(app, city):
+    card = city.authority.card()
+    check = check_page(app, card)
+    close(city)
+    answer = sign_and_register(check, card)
+    assert "T-302" in answer
+    assert rows() == [1, 0, 0, 0, 0]
+    reopen(city)
+    assert "利用者登録が完了しました" in sign_and_register(app.get(CHECK), card).follow()
+
+
+def test_the_closing_hour_before_the_look_up_keeps_number_and_name(app, city):
+    form = main_form(way_in(app, city.authority.card()), "supplier_number")
+    form["supplier_number"], form["name"] = "990000001", "㈱テスト商会01"
+    close(city)
+    assert "T-302" in form.submit()
+    form = main_form(app.get(LOOKUP), "supplier_number")
+    assert (form["supplier_number"].value, form["name"].value) == ("990000001", "㈱テスト商会01")
+
+
+def test_no_door_opens_outside_the_hours(app, city):
+    card = city.authority.card()
+    register(app, card)
+    app.reset()
+    close(city)
+    for door in ("/9992/goods/registration/menu/", "/9992/goods/login/"):
+        assert "T-302" in present(app, app.get(door), card)
+        assert "T-301" in app.get("/9992/goods/start/")
+
+
+# -- one card, one draft, one registration
+
+
+def test_another_card_in_the_same_browser_starts_empty(app, city):
+    first, second = city.authority.card(), city.authority.card()
+    form = main_form(contacts_page(app, first), "rep-email")
+    fill(form, "rep", department="総務部")
+    send(form)
+    key = app.cookies[settings.SESSION_COOKIE_NAME]
+    page = way_in(app, second)
+    assert app.cookies[settings.SESSION_COOKIE_NAME] != key
+    assert "入力の途中の内容があります" not in page
+    assert main_form(page, "supplier_number")["supplier_number"].value == ""
+    assert app.get(CONTACTS).follow().request.path == LOOKUP
+    assert Session.objects.count() == 1
+    # The first card's form is still open in another tab: the browser is the second card's now.
+    assert form.submit().follow().request.path == LOOKUP
+
+
+def test_the_session_key_changes_at_every_proof_of_the_same_card(app, city):
+    card = city.authority.card()
+    keys = set()
+    for _ in range(3):
+        way_in(app, card)
+        keys.add(app.cookies[settings.SESSION_COOKIE_NAME])
+    assert len(keys) == 3
+    assert Session.objects.count() == 1
+
+
+def test_a_form_from_another_session_registers_nothing(app, city):
+    mine, theirs = city.authority.card(), city.authority.card()
+    check = check_page(app, theirs)
+    app.reset()
+    own = check_page(app, mine)
+    form = main_form(own, "jws")
+    form["draft"].force_value(main_form(check, "jws")["draft"].value)
+    form["jws"].force_value(sign_document(theirs, main_form(check, "jws")["document"].value, TYP))
+    assert "R-115" in form.submit()
+    assert rows() == [2, 0, 0, 0, 0]
+
+
+def test_a_form_from_a_draft_that_changed_meanwhile_registers_nothing(app, city):
+    card = city.authority.card()
+    stale = check_page(app, card)
+    form = main_form(app.get(CONTACTS), "rep-email")
+    form["card_office-person"] = "青森 次郎"
+    fresh = send(form)
+    answer = sign_and_register(stale, card)
+    assert "R-117" in answer
+    assert rows() == [1, 0, 0, 0, 0]
+    sign_and_register(fresh, card)
+    assert RegisteredCard.objects.get().office["person"] == "青森 次郎"
+
+
+@pytest.mark.parametrize(
+    ("draft", "status"), [(str(uuid.UUID(int=7)), 403), ("", 404), ("../../etc", 404), ("\x00", 404)]
+)
+def test_a_draft_that_never_was(app, city, draft, status):
+    form = main_form(check_page(app, city.authority.card()), "jws")
+    form["draft"].force_value(draft)
+    assert form.submit().status_int == status
+    assert rows() == [1, 0, 0, 0, 0]
+
+
+def test_pressing_twice_reloading_and_a_lost_answer_end_at_the_same_registration(app, city):
+    card = city.authority.card()
+    check = check_page(app, card)
+    first, second = sign_and_register(check, card), sign_and_register(check, card)
+    assert first.location == second.location
+    assert rows() == [0, 1, 1, 1, 2]
+    # Also after hours, and with the browser's back button to what is no longer there.
+    close(city)
+    assert sign_and_register(check, card).location == first.location
+    for gone in (CHECK, CONTACTS):
+        assert app.get(gone).maybe_follow().request.path == LOOKUP
+    assert rows() == [0, 1, 1, 1, 2]
+
+
+def test_a_post_without_the_forms_token_or_from_another_site_changes_nothing(app, city):
+    card = city.authority.card()
+    form = main_form(check_page(app, card), "jws")
+    fields = {"draft": form["draft"].value, "jws": sign_document(card, form["document"].value, TYP)}
+    assert app.post("/9992/goods/registration/register/", fields).status_int == 403
+    fields["csrfmiddlewaretoken"] = form["csrfmiddlewaretoken"].value
+    foreign = {"Origin": "http://staff.localhost:8000"}
+    assert app.post("/9992/goods/registration/register/", fields, headers=foreign).status_int == 403
+    assert rows() == [1, 0, 0, 0, 0]
+    assert app.post("/9992/goods/registration/register/", fields).status_int == 302
+
+
+# -- how long a session lasts
+
+
+def test_a_session_lasts_thirty_idle_minutes_and_every_act_begins_them_anew(app, city):
+    register(app, city.authority.card())
+    let_idle(app, settings.SESSION_IDLE_SECONDS - 10)
+    assert app.get("/9992/goods/start/").status_int == 200
+    let_idle(app, settings.SESSION_IDLE_SECONDS - 10)
+    assert app.get("/9992/goods/start/").status_int == 200
+    let_idle(app, settings.SESSION_IDLE_SECONDS + 1)
+    assert "T-301" in app.get("/9992/goods/start/")
+    assert not Session.objects.exists()
+
+
+def test_the_extension_button_begins_them_anew(app, city):
+    register(app, city.authority.card())
+    let_idle(app, settings.SESSION_IDLE_SECONDS - 10)
+    token = main_form(app.get("/9992/goods/start/"), "csrfmiddlewaretoken")["csrfmiddlewaretoken"].value
+    let_idle(app, 50)  # too short for the page to count it by itself
+    before = clock.now().isoformat()
+    assert app.post("/session/extend/", {"csrfmiddlewaretoken": token}).json["seconds"] == settings.SESSION_IDLE_SECONDS
+    assert SessionStore(app.cookies[settings.SESSION_COOKIE_NAME].strip('"'))["card"]["seen_at"] >= before
+    app.reset()
+    assert app.post("/session/extend/", {"csrfmiddlewaretoken": token}).status_int == 403
+
+
+def test_two_browsers_may_hold_one_card_and_log_out_apart(app, city):
+    card = city.authority.card()
+    register(app, card)
+    other = TestApp(app.app, extra_environ=app.extra_environ)
+    present(other, other.get("/9992/goods/login/"), card)
+    out = next(form for form in app.get("/9992/goods/start/").forms.values() if form.action == "/logout/")
+    assert "ログアウトしました" in out.submit()
+    assert "T-301" in app.get("/9992/goods/start/")
+    assert other.get("/9992/goods/start/").status_int == 200
