@@ -94,6 +94,12 @@ class Bench:
         with web(env={**env, "BENCH_COUNT_QUERIES": "yes"}, port=port):
             yield from rows(city, port=port)
 
+    def imports(self) -> Iterator[Row]:
+        """Import a register."""
+        from rows_import import rows
+
+        yield from rows(self.databases, runs=self.runs, quick=self.quick)
+
     def _served(self, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
         port = free_port()
         url, city = self._city(f"bench_{rows.__name__}")
@@ -110,7 +116,7 @@ class Bench:
         return url, City(suppliers=SUPPLIERS)
 
 
-NAMES = ("token", "login", "registration", "rate", "deed", "sequencing", "search", "process", "pages")
+NAMES = ("token", "login", "registration", "rate", "deed", "sequencing", "search", "process", "pages", "imports")
 
 
 def main() -> int:

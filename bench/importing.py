@@ -1,0 +1,55 @@
+"""A process that imports a register, or parses and inserts the same file bare; started by rows_import.py, which weighs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import django
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402 -- the settings come first
+from django.db import transaction  # noqa: E402
+
+from irefuda.agencies.models import Section  # noqa: E402
+from irefuda.suppliers.models import Supplier  # noqa: E402
+from rows_import import COLUMNS  # noqa: E402
+
+
+def bare(file: Path) -> None:
+    """Parse the file and insert its lines in bulk, with nothing looked at."""
+    section = Section.objects.get()
+    with file.open(encoding="utf-8", newline="") as lines, transaction.atomic():
+        waiting = _suppliers(csv.reader(lines), section)
+        while batch := list(islice(waiting, 1000)):
+            Supplier.objects.bulk_create(batch)
+
+
+def _suppliers(rows: Iterator[list[str]], section: Section) -> Iterator[Supplier]:
+    next(rows)
+    for row in rows:
+        yield Supplier(section=section, **dict(zip(COLUMNS.values(), row, strict=True)))
+
+
+def main() -> None:
+    """Do it, and say how long it took and how much memory it held."""
+    how, file = sys.argv[1], Path(sys.argv[2])
+    started = time.perf_counter()
+    if how == "bare":
+        bare(file)
+    else:
+        call_command("import_suppliers", str(file), agency="9992", category="goods", stdout=io.StringIO())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    print(json.dumps({"seconds": time.perf_counter() - started, "megabytes": peak}))
+
+
+if __name__ == "__main__":
+    main()
