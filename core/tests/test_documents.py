@@ -102,6 +102,27 @@ def test_any_other_content_is_refused_and_nothing_is_signed(changes):
     assert failure.value.refusal.code == "K-440"
 
 
+@pytest.mark.parametrize("key", [*documents.ENVELOPE, *(field.key for field in TYPE.fields)])
+def test_no_member_may_be_missing_nor_be_there_under_another_name(key):
+    with pytest.raises(documents.UnknownDocument):
+        read(canonical_json(application(**{key: None})))
+    with pytest.raises(documents.UnknownDocument):
+        read(canonical_json(application(**{key: None, f"{key}_": application()[key]})))
+    with pytest.raises(documents.UnknownDocument):
+        read(canonical_json(application(**{f"{key}_": ""})))
+
+
+@pytest.mark.parametrize("field", TYPE.fields, ids=lambda field: field.key)
+def test_only_what_may_be_empty_is_empty_and_nothing_is_over_its_length(field):
+    if field.required:
+        with pytest.raises(documents.UnknownDocument):
+            read(canonical_json(application(**{field.key: ""})))
+    else:
+        assert read(canonical_json(application(**{field.key: ""}))).values[field.key] == ""
+    with pytest.raises(documents.UnknownDocument):
+        read(canonical_json(application(**{field.key: "1" * (field.max_length + 1)})))
+
+
 def test_other_bytes_for_the_same_content_are_refused():
     for other in (json.dumps(application()).encode(), canonical_json(application()) + b"\n", b"x" * 1_000_000):
         with pytest.raises(documents.UnknownDocument):
