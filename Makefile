@@ -31,10 +31,10 @@ test-agent: setup ## the companion program, with SoftHSM2 and the virtual card
 	$(PYTEST) agent/tests
 
 test-sqlite: setup ## the server on SQLite
-	$(PYTEST) server/tests -m "not browser" -n $(WORKERS)
+	$(PYTEST) server/tests -m "not browser and not soak" -n $(WORKERS)
 
 test-postgres: setup ## the server on a PostgreSQL cluster of its own
-	$(PY) tools/postgres.py -- $(PYTEST) server/tests -m "not browser" -n $(WORKERS)
+	$(PY) tools/postgres.py -- $(PYTEST) server/tests -m "not browser and not soak" -n $(WORKERS)
 
 test-browser: setup ## the pages in Chromium, with the real agent and a real token
 	$(PYTEST) server/tests -m browser
@@ -52,8 +52,9 @@ format: setup ## let ruff lay out the code
 bench: setup ## measure against a floor in the same run
 	$(PY) bench/run.py
 
-soak: setup ## the tests that need very many rows or connections
-	$(PYTEST) server/tests -m soak
+soak: setup ## the tests that need very many rows or connections, on both engines
+	$(PYTEST) server/tests/soak -m soak
+	$(PY) tools/postgres.py -- $(PYTEST) server/tests/soak -m soak
 
 lock: ## make the lock file again from requirements/*.in (needs uv)
 	cd requirements && uv pip compile --universal --generate-hashes --python-version 3.11 \

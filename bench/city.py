@@ -7,31 +7,24 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
+import builders
 from cryptography.hazmat.primitives.asymmetric import rsa
+from pki_builder import Authority, Issued
 
 from browser import Answer, Browser, form_with
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "server" / "tests"), str(ROOT / "core" / "tests")]
-
-import builders  # noqa: E402 -- they stand under the tests
-from pki_builder import Authority, Issued  # noqa: E402
-
-from floor.models import Read  # noqa: E402
-from irefuda.agencies.models import Section  # noqa: E402
-from irefuda.registration.models import CardStatus, RegisteredCard, Registration  # noqa: E402
-from irefuda.suppliers.models import Supplier  # noqa: E402
-from irefuda.ui import clock  # noqa: E402
-from irefuda_core import documents  # noqa: E402
-from irefuda_core.certificate import CardCertificate, read_certificate  # noqa: E402
+from floor.models import Read
+from irefuda.agencies.models import Section
+from irefuda.registration.models import CardStatus, RegisteredCard, Registration
+from irefuda.suppliers.models import Supplier
+from irefuda.ui import clock
+from irefuda_core import documents
+from irefuda_core.certificate import CardCertificate, read_certificate
 
 REVOKED = 20_000
 FLOOR_ROWS = 10_000

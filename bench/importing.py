@@ -18,10 +18,10 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402 -- the settings come first
 from django.db import transaction  # noqa: E402
+from made_up import COLUMNS  # noqa: E402
 
 from irefuda.agencies.models import Section  # noqa: E402
 from irefuda.suppliers.models import Supplier  # noqa: E402
-from rows_import import COLUMNS  # noqa: E402
 
 
 def bare(file: Path) -> None:

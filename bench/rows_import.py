@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -19,33 +18,27 @@ if TYPE_CHECKING:
 
 LARGE, SMALL = 100_000, 10_000
 MEGABYTES = 300
-# As a city writes them, with the field that each is.
-COLUMNS = {
-    "業者番号": "supplier_number",
-    "商号又は名称": "name",
-    "商号フリガナ": "name_kana",
-    "代表者職氏名": "representative_name",
-    "郵便番号": "postal_code",
-    "所在地": "address",
-    "電話番号": "phone",
-    "FAX番号": "fax",
-}
 
 
 def rows(databases: Databases, *, runs: int, quick: bool) -> Iterator[Row]:
     """Measure a first import, its memory, and whether a row of a large file costs more than a row of a small one."""
+    # The tests' builders need Django to be set up.
+    import made_up
+
+    from city import builders
     from in_process import use_database
+    from irefuda.agencies.models import Section
 
     large = SMALL if quick else LARGE
-    files = {count: _written(databases.state / f"register_{count}.csv", count) for count in (large, SMALL // 10, SMALL)}
+    files = {count: databases.state / f"register_{count}.csv" for count in (large, SMALL // 10, SMALL)}
+    for count, file in files.items():
+        made_up.write_file(file, Section(), count)
     megabytes: list[float] = []
 
     def run(how: str, count: int) -> float:
         # A first import has its register to itself: every run starts from the migrated database.
         url = databases.copy("bench_import")
         use_database(url)
-        from city import builders
-
         builders.make_section()
         use_database(databases.url)
         told = _child(how, files[count], url=url, state=databases.state)
@@ -88,24 +81,3 @@ def _child(how: str, file: Path, *, url: str, state: Path) -> dict[str, float]:
     command = [sys.executable, str(ROOT / "bench" / "importing.py"), how, str(file)]
     told: dict[str, float] = json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
     return told
-
-
-def _written(file: Path, count: int) -> Path:
-    """Return a file of so many suppliers, written as cities write them."""
-    with file.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(COLUMNS)
-        for place in range(count):
-            writer.writerow(
-                [
-                    f"{place:09d}",
-                    f"株式会社青森{place:06d}商会",
-                    f"アオモリ{place:06d}ショウカイ",
-                    f"青森 {place}郎",
-                    f"030-{place % 10000:04d}",
-                    f"青森市新町{place % 30 + 1}-{place % 50 + 1}",
-                    f"017-{place % 1000:03d}-{place % 10000:04d}",
-                    f"017-{place % 1000:03d}-{place % 9999:04d}",
-                ]
-            )
-    return file

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 import time
 from collections.abc import Iterator
 
+import made_up
 from django.core.management import call_command
 
 from city import builders
@@ -18,8 +18,6 @@ from measuring import Row, interleaved, median, milliseconds, ratios, times
 from serving import Databases
 
 FEW, MANY = 1_000, 100_000
-PARTS = (("青", "アオ"), ("森", "モリ"), ("津", "ツ"), ("軽", "カル"), ("岩", "イワ"), ("木", "キ"), ("浅", "アサ"), ("虫", "ムシ"), ("八", "ハチ"), ("甲", "コウ"), ("田", "ダ"), ("合", "ゴウ"), ("浦", "ウラ"), ("野", "ノ"), ("内", "ナイ"), ("堤", "ツツミ"))  # fmt: skip
-FORMS = ("株式会社{}", "（株）{}", "有限会社{}", "{}合同会社")
 # What is typed, by what it finds: a few rows, a tenth of them, none.
 ASKED = {
     "name": {"a rare word": "橋梁", "a word of 10 %": "舗装", "an absent word": "鉄塔"},
@@ -68,32 +66,6 @@ def _row(name: str, words: str, places: dict[int, tuple[str, Section]], many: in
 def fill(count: int) -> Section:
     """Return a section with so many suppliers: one word in a tenth of the names, another in three, whatever the count."""
     section = builders.make_section()
-    Supplier.objects.bulk_create(suppliers(section, count), batch_size=2000)
+    Supplier.objects.bulk_create(made_up.suppliers(section, count), batch_size=2000)
     operations.reindex(section=section)
     return section
-
-
-def suppliers(section: Section, count: int) -> Iterator[Supplier]:
-    """Return the suppliers of a made-up city."""
-    parts = itertools.cycle(itertools.product(PARTS, repeat=3))
-    for place, (form, chosen) in enumerate(zip(itertools.cycle(FORMS), parts, strict=False)):
-        if place == count:
-            return
-        name, kana = "".join(part for part, _ in chosen), "".join(part for _, part in chosen)
-        if place % 10 == 3:
-            name, kana = f"{name}舗装", f"{kana}ホソウ"
-        if place in (7, 377, 877):
-            name, kana = f"{name}橋梁", f"{kana}キョウリョウ"
-        yield Supplier(
-            section=section,
-            supplier_number=f"{place % 10}{place:08d}",
-            name=form.format(name),
-            name_kana=kana,
-            representative_title="代表取締役",
-            representative_name=f"代表 {place}郎",
-            postal_code="030-0801",
-            address=f"青森市新町{place % 30 + 1}-{place % 50 + 1}",
-            phone="017-000-0000",
-            fax="017-000-0001",
-            trades=[{"name": "土木一式", "grade": "A"}, {"name": "舗装", "grade": "B"}],
-        )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
+from tools.run import web
 
 MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 CHROMIUM = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
@@ -48,11 +49,8 @@ def served(*, database_url: str, state_dir: Path, site: str = "supplier") -> Ite
     subprocess.run(
         [sys.executable, str(MANAGE), "collectstatic", "--noinput", "-v0"], env=environment, check=True, timeout=60
     )
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     with (state_dir / f"{site}.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, "irefuda.config.wsgi:application"], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(web(site, port), env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _await(f"http://127.0.0.1:{port}/", host=f"{host}:{port}", server=server)
             yield origin
