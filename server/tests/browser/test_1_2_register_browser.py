@@ -332,3 +332,24 @@ def test_the_register_of_the_practice_city_is_found_from_the_lookup(city: Practi
     assert len(said["cards"]) == 7
     assert city.origin in city.said
     assert "/practice/cards/" in city.said
+
+
+def test_the_end_of_a_login_is_announced_and_put_off(somebody: Person, city: PracticeCity) -> None:
+    page = somebody.page
+    page.clock.install()
+    somebody.go("/9992/goods/registration/menu/")
+    somebody.present("登録", city.card("other"))
+    page.wait_for_url("**/lookup/")
+    warning = page.locator("form.session-end")
+    page.clock.fast_forward(27 * 60 * 1000)
+    expect(warning).to_be_hidden()
+    page.clock.fast_forward(90 * 1000)
+    expect(warning).to_be_visible()
+    assert "操作がない時間が続いています。" in warning.inner_text()
+    somebody.look("session-ends-soon")
+    somebody.press("ログインを続ける")
+    expect(warning).to_be_hidden()
+    page.clock.fast_forward(31 * 60 * 1000)
+    expect(warning).to_be_visible()
+    assert "ログインが終わりました" in warning.inner_text()
+    expect(warning.get_by_role("button")).to_be_hidden()
