@@ -159,9 +159,10 @@ def look_up(city: City, card: Issued, *, now: datetime, **typed: str) -> Draft:
 def prepare(city: City, card: Issued, *, now: datetime, rep: str = "daihyo@example.jp", **typed: str) -> Draft:
     """Return the card's draft with the document that it is asked to sign; `rep` is the address of 代表窓口."""
     draft = look_up(city, card, now=now, **typed)
-    answers = operations.Answers({**CONTACT, "email": rep}, CONTACT)
+    who = {"section": city.section, "draft": draft, "presenter": make_presenter(card), "rules_now": now}
+    known = operations.contacts_shown(**who)
     return operations.prepare_document(
-        section=city.section, draft=draft, presenter=make_presenter(card), answers=answers, rules_now=now, now=now
+        **who, answers=operations.Answers(known or {**CONTACT, "email": rep}, CONTACT), now=now
     )
 
 

@@ -131,6 +131,7 @@ def test_whose_address_is_counted(settings, card, peer, forwarded, counted):
 def test_counted_tries_are_forgotten_after_a_day(city, card):
     attempt(city, card, name="だれか")
     look_up(city, card, now=NOON + timedelta(hours=25))
+    assert operations.purge(now=NOON + timedelta(hours=25)) == (0, 2)
     assert set(Attempt.objects.values_list("hour", flat=True)) == {NOON + timedelta(hours=25)}
 
 

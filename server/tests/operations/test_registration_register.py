@@ -20,6 +20,9 @@ from builders import (
     registered,
     sign_document,
 )
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from pki_builder import NOON
 
@@ -27,6 +30,7 @@ from irefuda.ledger.models import Entry, Pending
 from irefuda.notices.models import Notice
 from irefuda.registration import auth, operations, queries
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
+from irefuda.ui import clock
 from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.django_db
@@ -419,3 +423,14 @@ def test_a_demo_authority_certifies_nobody(city, authority):
     lookup = operations.Lookup("990000001", "（株）テスト商会01")
     presenter = make_presenter(stranger, demo=True)
     assert operations.look_up(section=city.section, presenter=presenter, lookup=lookup, rules_now=NOON, now=NOON)
+
+
+def test_the_daily_command_deletes_what_is_over(city, authority, capsys):
+    look_up(city, authority.card(), now=clock.now() - timedelta(days=31))
+    look_up(city, authority.card(), now=clock.now() - timedelta(days=29))
+    SessionStore().save()
+    Session.objects.update(expire_date=clock.now() - timedelta(seconds=1))
+    call_command("purge_registration")
+    assert "入力の途中の内容 1 件、試行の記録 4 件" in capsys.readouterr().out
+    assert Draft.objects.count() == 1
+    assert not Session.objects.exists()

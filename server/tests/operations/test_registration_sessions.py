@@ -10,6 +10,7 @@ from django.test import RequestFactory
 from pki_builder import NOON
 
 from irefuda.agencies.models import Installation, SpecialClosure
+from irefuda.agencies.queries import rules_time
 from irefuda.cards.models import TrustedAuthority, TrustVersion
 from irefuda.registration import auth
 from irefuda.registration.models import CardStatus, RegisteredCard
@@ -118,10 +119,10 @@ OPENING = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # 8:30 on Wednesday
 
 
 def test_the_last_moment_is_open_and_the_closing_second_is_not(hours):
-    auth.require_open(hours, now=CLOSING - timedelta(microseconds=1))
-    assert code(auth.require_open, hours, now=CLOSING) == "T-302"
-    assert code(auth.require_open, hours, now=OPENING - timedelta(microseconds=1)) == "T-302"
-    auth.require_open(hours, now=OPENING)
+    auth.require_open(hours, rules_now=CLOSING - timedelta(microseconds=1))
+    assert code(auth.require_open, hours, rules_now=CLOSING) == "T-302"
+    assert code(auth.require_open, hours, rules_now=OPENING - timedelta(microseconds=1)) == "T-302"
+    auth.require_open(hours, rules_now=OPENING)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_the_last_moment_is_open_and_the_closing_second_is_not(hours):
 )
 def test_the_refusal_says_when_it_opens_next(hours, moment, opens):
     with pytest.raises(Refused) as failure:
-        auth.require_open(hours, now=moment)
+        auth.require_open(hours, rules_now=moment)
     told = failure.value.refusals[0].remedy
     year, month, day, at = opens[:4], int(opens[5:7]), int(opens[8:10]), opens[11:]
     assert f"{year}年{month}月{day}日{at}" in told
@@ -143,12 +144,12 @@ def test_the_refusal_says_when_it_opens_next(hours, moment, opens):
 
 def test_a_day_that_the_agency_closes_by_itself(hours):
     SpecialClosure.objects.create(agency=hours.agency, closed_on=NOON.date(), reason="機器の点検")
-    assert code(auth.require_open, hours, now=NOON) == "T-302"
+    assert code(auth.require_open, hours, rules_now=NOON) == "T-302"
 
 
 def test_the_practice_clock_moves_the_hours_and_nothing_else(hours, authority):
     Installation.objects.update(clock_offset_seconds=9 * 3600)
-    assert code(auth.require_open, hours, now=NOON) == "T-302"  # noon is 21:00 by that clock
-    auth.require_open(hours, now=NOON - timedelta(hours=12))
+    assert code(auth.require_open, hours, rules_now=rules_time(NOON)) == "T-302"  # noon is 21:00 by that clock
+    auth.require_open(hours, rules_now=rules_time(NOON - timedelta(hours=12)))
     # The card is judged by real time: by that clock it would have expired.
     assert auth.presenter(request_of(authority.card(ends=timedelta(hours=1))), now=NOON)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from irefuda.agencies.models import Section
-from irefuda.agencies.queries import office_state, rules_time
+from irefuda.agencies.queries import office_state
 from irefuda.cards import operations as cards
 from irefuda.cards.operations import ProvenCard
 from irefuda.registration import queries
@@ -148,12 +148,12 @@ def _address(written: str) -> str:
     return str(parsed)
 
 
-def require_open(section: Section, *, now: datetime) -> None:
+def require_open(section: Section, *, rules_now: datetime) -> None:
     """Let the act go on only within the agency's hours, by the server's clock.
 
     :raises Refused: T-302 with the next opening
     """
-    state = office_state(section.agency, now=rules_time(now))
+    state = office_state(section.agency, now=rules_now)
     if isinstance(state, Closed):
         opens = state.opens_next_at.astimezone(clock.JST)
         raise Refused(refusal("T-302", opens=f"{opens.year}年{opens.month}月{opens.day}日{opens:%H時%M分}"))

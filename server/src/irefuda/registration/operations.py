@@ -65,24 +65,27 @@ def count_try(*, presenter: Presenter, now: datetime) -> None:
     :raises Refused: R-113 when either is over its limit for this hour
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
+    subjects = (f"card:{presenter.card.fingerprint}", f"address:{_network(presenter.address)}")
+    limits = dict(zip(subjects, (TRIES_PER_CARD, TRIES_PER_ADDRESS), strict=True))
     # Durable: a try must stay counted when the look-up that follows is rolled back.
     with transaction.atomic(durable=True):
-        by_card = _counted(f"card:{presenter.card.fingerprint}", hour)
-        by_address = _counted(f"address:{_network(presenter.address)}", hour)
-    if by_card > TRIES_PER_CARD or by_address > TRIES_PER_ADDRESS:
+        counted = _count(subjects, hour)
+    if any(tries > limits[subject] for subject, tries in counted.items()):
         retry_at = (hour + timedelta(hours=1)).astimezone(JST)
         raise Refused(refusal("R-113", retry_at=f"{retry_at:%H時%M分}"))
 
 
-def _counted(subject: str, hour: datetime) -> int:
+def _count(subjects: tuple[str, str], hour: datetime) -> dict[str, int]:
+    """Return how often each has tried in this hour, this time included. The card comes first, so that no two wait crosswise."""
+    at = connection.ops.adapt_datetimefield_value(hour)
     with connection.cursor() as cursor:
         table = connection.ops.quote_name(Attempt._meta.db_table)
         cursor.execute(
-            f"INSERT INTO {table} (subject, hour, tries) VALUES (%s, %s, 1) "  # noqa: S608 -- our own table's name
-            f"ON CONFLICT (subject, hour) DO UPDATE SET tries = {table}.tries + 1 RETURNING tries",
-            [subject, connection.ops.adapt_datetimefield_value(hour)],
+            f"INSERT INTO {table} (subject, hour, tries) VALUES (%s, %s, 1), (%s, %s, 1) "  # noqa: S608 -- our own name
+            f"ON CONFLICT (subject, hour) DO UPDATE SET tries = {table}.tries + 1 RETURNING subject, tries",
+            [subjects[0], at, subjects[1], at],
         )
-        return int(cursor.fetchone()[0])
+        return dict(cursor.fetchall())
 
 
 def _network(address: str) -> str:
@@ -126,20 +129,21 @@ def _password_agrees(section: Section, supplier: Supplier | None, lookup: Lookup
 
 @transaction.atomic
 def _open_draft(*, section: Section, presenter: Presenter, supplier: Supplier, now: datetime) -> Draft:
-    purge(now=now)
+    mine = {"fingerprint": presenter.card.fingerprint, "section": section}
+    Draft.objects.filter(**mine, updated_at__lte=now - queries.DRAFT_LIFE).delete()
     draft, _ = Draft.objects.update_or_create(
-        fingerprint=presenter.card.fingerprint,
-        section=section,
+        **mine,
         defaults={"supplier": supplier, "updated_at": now, "document": ""},
         create_defaults={"id": uuid.uuid4(), "supplier": supplier, "updated_at": now},
     )
     return draft
 
 
-def purge(*, now: datetime) -> None:
-    """Delete what is over: drafts that nobody has touched for 30 days, and the counted tries of other days."""
-    Draft.objects.filter(updated_at__lte=now - queries.DRAFT_LIFE).delete()
-    Attempt.objects.filter(hour__lt=now - TRIES_KEPT).delete()
+def purge(*, now: datetime) -> tuple[int, int]:
+    """Delete what is over, and return how many: drafts that nobody has touched for 30 days, counted tries of other days."""
+    drafts, _ = Draft.objects.filter(updated_at__lte=now - queries.DRAFT_LIFE).delete()
+    attempts, _ = Attempt.objects.filter(hour__lt=now - TRIES_KEPT).delete()
+    return drafts, attempts
 
 
 def keep_typed(*, draft: Draft, typed: dict[str, str], now: datetime) -> None:
@@ -165,30 +169,25 @@ def contacts_shown(
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The cleaned contact blocks of the form; `representative` is None for a further card of the company."""
+    """The contact blocks: cleaned by the form, or `representative` as `contacts_shown` gave it."""
 
-    representative: dict[str, str] | None
+    representative: dict[str, str]
     office: dict[str, str]
 
 
-@transaction.atomic
 def prepare_document(
     *, section: Section, draft: Draft, presenter: Presenter, answers: Answers, rules_now: datetime, now: datetime
 ) -> Draft:
-    """Write the exact document that the card will be asked to sign, after asking the rulebook whether it may.
+    """Write the exact document that the card will be asked to sign; `register_card` judges it, this only writes it down.
 
-    :raises Refused: with every reason of the rulebook
+    :raises Refused: R-125 when register or certificate hold what no document can
     """
-    known = contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
-    representative = known or answers.representative
-    if representative is None:
-        raise Refused(refusal("R-115"))
     draft.document = canonical.canonical_json(
         _application(
             section=section,
             supplier=draft.supplier,
             presenter=presenter,
-            representative=representative,
+            representative=answers.representative,
             office=answers.office,
             rules_now=rules_now,
         )

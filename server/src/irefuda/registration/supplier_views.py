@@ -91,7 +91,7 @@ def menu(request: HttpRequest, section: Section) -> HttpResponse:
 def _prove(request: HttpRequest, section: Section) -> None:
     """Judge the token that the card agent made, and begin the card's session."""
     now = clock.now()
-    auth.require_open(section, now=now)
+    auth.require_open(section, rules_now=agencies.rules_time(now))
     # Before the proof, which uses up the nonce.
     try:
         person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
@@ -127,11 +127,11 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
         form, reasons = _lookup_shown(request, section, needs_password=needs_password)
         return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
     form = SupplierLookup(request.POST, needs_password=needs_password)
+    rules_now = agencies.rules_time(now)
     try:
-        auth.require_open(section, now=now)
+        auth.require_open(section, rules_now=rules_now)
         if form.is_valid():
             lookup = operations.Lookup(**form.cleaned_data)
-            rules_now = agencies.rules_time(now)
             operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
             request.session.pop("lookup", None)
             return _go("registration-contacts", section)
@@ -220,10 +220,10 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     representative, office = _contact_forms(section, typed, judged=judged)
     if request.method == "POST":
         operations.keep_typed(draft=draft, typed=typed, now=now)
-        auth.require_open(section, now=now)
+        auth.require_open(section, rules_now=rules_now)
         # Both are asked, so that every mistake is shown at once.
         if all([office.is_valid(), known is not None or representative.is_valid()]):
-            answers = operations.Answers(None if known else representative.contact(), office.contact())
+            answers = operations.Answers(known or representative.contact(), office.contact())
             operations.prepare_document(
                 section=section, draft=draft, presenter=presenter, answers=answers, rules_now=rules_now, now=now
             )
@@ -287,13 +287,14 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
     fingerprint = presenter.card.fingerprint
     if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
         return _go("registration-done", section, card_id=done)
-    auth.require_open(section, now=now)
+    rules_now = agencies.rules_time(now)
+    auth.require_open(section, rules_now=rules_now)
     card = operations.register_card(
         section=section,
         presenter=presenter,
         draft_id=draft_id,
         jws=request.POST.get("jws", ""),
-        rules_now=agencies.rules_time(now),
+        rules_now=rules_now,
         now=now,
         salt=secrets.token_bytes(16),
     )
