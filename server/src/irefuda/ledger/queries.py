@@ -28,10 +28,19 @@ def with_nodes(compute: Callable[[merkle.NodeReader], Any]) -> Any:
         return b""
 
     compute(note_place)
+    stored = _nodes(places)
+    return compute(lambda level, index: stored[level, index])
+
+
+def peaks(size: int) -> dict[tuple[int, int], bytes]:
+    """Return the hashes of the largest subtrees that make up the tree of the first `size` leaves, by level and index."""
+    return _nodes({(level, (size >> level) - 1) for level in range(size.bit_length()) if size >> level & 1})
+
+
+def _nodes(places: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     wanted = functools.reduce(operator.or_, (Q(level=level, index=index) for level, index in places), Q())
     found = Node.objects.filter(wanted).values_list("level", "index", "hash") if places else []
-    stored = {(level, index): bytes(content) for level, index, content in found}
-    return compute(lambda level, index: stored[level, index])
+    return {(level, index): bytes(content) for level, index, content in found}
 
 
 def latest_checkpoint() -> Checkpoint | None:
