@@ -15,8 +15,10 @@ from irefuda_core import text
 from irefuda_core.registration import Standing, SupplierFacts
 
 PAGE = 50
-# Beyond this nobody reads on, and counting would cost more than the answer.
-COUNTED = 1000
+# Nobody reads on beyond this; who finds so many adds a word.
+LAST_PAGE = 20
+# So far the count is told. Counting on would cost more than the answer.
+COUNTED = 200
 LONGEST_QUERY = 100
 
 
@@ -76,17 +78,13 @@ def company_shown(supplier: Supplier) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of the register. `total` stops at COUNTED: then `more_than_counted` says that there are more."""
+    """One page of the register. `total` is exact up to COUNTED; beyond it is COUNTED and `more_than_counted` is set."""
 
     suppliers: list[Supplier]
     total: int
     more_than_counted: bool
     page: int
-
-    @property
-    def pages(self) -> int:
-        """Return how many pages can be opened."""
-        return max(1, -(-self.total // PAGE))
+    has_next: bool
 
     @property
     def previous_page(self) -> int:
@@ -105,25 +103,25 @@ def search_register(*, section: Section, typed: str, page: int = 1) -> Found:
     Several words must all be there. A single word of letters and digits is the beginning of a 業者番号 as well.
     """
     words = typed[:LONGEST_QUERY].split()
-    page = min(max(page, 1), COUNTED // PAGE)
+    page = min(max(page, 1), LAST_PAGE)
     start = (page - 1) * PAGE
+    # One query tells the page, whether there is a next one, and the count as far as it is told.
+    limit = max(COUNTED, start + PAGE) + 1
     if not words:
-        listed = _listed(section).values_list("id", flat=True).order_by("id")
-        found, total = list(listed[start : start + PAGE]), listed.order_by()[: COUNTED + 1].count()
+        found = list(_listed(section).order_by("supplier_number").values_list("id", flat=True)[:limit])
     elif len(words) == 1 and re.fullmatch(r"[0-9A-Z]{1,9}", number := text.to_half_width(words[0]).upper()):
-        by_number = _ids_by_number(section, number)
-        by_name = search.ids(section_id=section.id, words=words, limit=COUNTED + 1)
-        both = list(dict.fromkeys([*by_number, *by_name]))
-        found, total = both[start : start + PAGE], len(both)
+        by_name = search.ids(section_id=section.id, words=words, limit=limit)
+        found = list(dict.fromkeys([*_ids_by_number(section, number, limit), *by_name]))
     else:
-        found = search.ids(section_id=section.id, words=words, limit=PAGE, offset=start)
-        total = search.count(section_id=section.id, words=words, at_most=COUNTED + 1)
-    by_id = Supplier.objects.in_bulk(found)
+        found = search.ids(section_id=section.id, words=words, limit=limit)
+    shown = found[start : start + PAGE]
+    by_id = Supplier.objects.in_bulk(shown)
     return Found(
-        suppliers=[by_id[number] for number in found if number in by_id],
-        total=min(total, COUNTED),
-        more_than_counted=total > COUNTED,
+        suppliers=[by_id[number] for number in shown if number in by_id],
+        total=min(len(found), COUNTED),
+        more_than_counted=len(found) > COUNTED,
         page=page,
+        has_next=len(found) > start + PAGE and page < LAST_PAGE,
     )
 
 
@@ -131,9 +129,9 @@ def _listed(section: Section) -> QuerySet[Supplier]:
     return Supplier.objects.filter(section=section).exclude(status=SupplierStatus.ENDED)
 
 
-def _ids_by_number(section: Section, number: str) -> list[int]:
+def _ids_by_number(section: Section, number: str, limit: int) -> list[int]:
     """Return whose 業者番号 begins so, and first the one whose leading zeros were left out."""
     padded = _listed(section).filter(supplier_number=number.zfill(9)).values_list("id", flat=True)
     # A range instead of LIKE: every engine reads it from the unique index, whatever the database's collation.
     begins = _listed(section).filter(supplier_number__gte=number, supplier_number__lte=number.ljust(9, "Z"))
-    return [*padded, *begins.order_by("supplier_number").values_list("id", flat=True)[: COUNTED + 1]]
+    return [*padded, *begins.order_by("supplier_number").values_list("id", flat=True)[:limit]]
