@@ -15,6 +15,7 @@ from typing import Any
 
 import builders
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.db import connection
 from pki_builder import Authority, Issued
 
 from browser import Answer, Browser, form_with
@@ -78,6 +79,9 @@ class City:
             [Read(number=f"{place:09d}", name=f"床 {place}") for place in range(FLOOR_ROWS)], batch_size=5000
         )
         self._places = iter(range(suppliers))
+        with connection.cursor() as cursor:
+            # As autovacuum would have done long ago.
+            cursor.execute("ANALYZE")
 
     def holders(self, count: int) -> list[Holder]:
         """Return holders of fresh cards, each of a company that no other holder is of."""

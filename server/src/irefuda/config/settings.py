@@ -94,7 +94,7 @@ STORAGES = {
 }
 
 # -- Sessions and cookies: one host-only cookie per origin; __Host- needs Secure, which practice over http cannot have.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "irefuda.ui.sessions"
 SESSION_COOKIE_NAME = "__Host-irefuda" if SECURE_ORIGIN else "irefuda"
 CSRF_COOKIE_NAME = "__Host-irefuda-csrf" if SECURE_ORIGIN else "irefuda-csrf"
 BROWSER_COOKIE_NAME = "__Host-irefuda-browser" if SECURE_ORIGIN else "irefuda-browser"

@@ -1,0 +1,33 @@
+"""Django's sessions in the database, read and begun with fewer and plainer queries: every page of a login reads one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS
+from django.db import connection
+from django.utils.crypto import get_random_string
+
+from irefuda.ui import clock
+
+READ = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
+
+
+class SessionStore(db.SessionStore):
+    """The engine of SESSION_ENGINE."""
+
+    def load(self) -> dict[str, Any]:
+        """Return what the session holds; an unknown or expired one is empty and forgets its key."""
+        with connection.cursor() as cursor:
+            now = connection.ops.adapt_datetimefield_value(clock.now())
+            cursor.execute(READ, [self.session_key, now])
+            row = cursor.fetchone()
+        if row is None:
+            self._session_key = None
+            return {}
+        return self.decode(row[0])
+
+    def _get_new_session_key(self) -> str:
+        # Not asked for in the table first: two of 36**32 keys never meet, and if they did the INSERT would refuse.
+        return get_random_string(32, VALID_KEY_CHARS)
