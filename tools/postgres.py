@@ -73,13 +73,14 @@ def cluster(*, settings: dict[str, str] | None = None) -> Iterator[str]:
     options |= settings or {}
     with (data / "postgresql.conf").open("a") as conf:
         conf.writelines(f"{name} = '{value}'\n" for name, value in options.items())
-    server = subprocess.Popen(
-        [*prefix, str(programs / "postgres"), "-D", str(data)],
-        stdout=subprocess.DEVNULL,
-        stderr=(home / "log").open("w"),
-        cwd="/tmp",
-        start_new_session=True,
-    )
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*prefix, str(programs / "postgres"), "-D", str(data)],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd="/tmp",
+            start_new_session=True,
+        )
     try:
         ready = subprocess.run(
             [
