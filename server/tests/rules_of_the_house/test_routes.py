@@ -352,6 +352,9 @@ def test_every_answer_of_the_supplier_site_carries_the_headers(owned):
     for response in (client.get("/none/"), client.get("/", headers={"host": "elsewhere.example"})):
         assert response.status_code in (400, 404)
         assert wrong_headers(response) == {}
+    too_much = client.post(reverse("registration-present", kwargs=SECTION), {"token": "x" * 300_000})
+    assert too_much.status_code == 413
+    assert wrong_headers(too_much) == {}
     client.handler.enforce_csrf_checks = True
     assert wrong_headers(client.post("/logout/")) == {}
 
