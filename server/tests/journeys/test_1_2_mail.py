@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from mail_server import free_port
 from steps import fill, main_form, register, send, sign_and_register, way_in
 
 from irefuda.notices import queries
@@ -96,3 +97,10 @@ def test_nothing_typed_becomes_a_header(app, city):
     register_at(app, city.authority.card(), office="hanako@example.jp")
     for mail in Notice.objects.all():
         assert "\n" not in mail.subject + mail.to + mail.sender + mail.message_id
+
+
+def test_a_mail_server_that_is_down_is_no_reason_not_to_register(app, city, settings):
+    settings.EMAIL_PORT = free_port()
+    card = register_at(app, city.authority.card(), office="hanako@example.jp")
+    assert card.status == "active"
+    assert set(Notice.objects.values_list("state", "attempts")) == {("queued", 0)}

@@ -91,3 +91,26 @@ def test_the_comparison_sees_a_page_that_tells_more(tried, city):
     city.section.agency.helpdesk_phone = "017-000-0000"
     city.section.agency.save()
     assert tried(name="（株）別の商会")[0] != wrong
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_forged_forwarding_header_gives_no_further_tries(app, city, settings, proxy):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"] if proxy else []
+    form = main_form(way_in(app, city.authority.card()), "supplier_number")
+    form["supplier_number"], form["name"] = "990000009", "だれか"
+    forged = ["198.51.100.1", "198.51.100.2", "garbage", "2001:db8::1, [2001:db8::2]:443", "\xff", "1" * 5000]
+    for written in forged:
+        # What our own proxy adds stands last; before it, anyone may write anything.
+        header = f"{written}, 203.0.113.5" if proxy else written
+        assert form.submit(headers={"X-Forwarded-For": header}).status_int == 302
+    counted = Attempt.objects.exclude(subject__startswith="card:").values_list("subject", "tries")
+    assert list(counted) == [("address:203.0.113.5" if proxy else "address:127.0.0.1", len(forged))]
+
+
+@pytest.mark.parametrize("written", ["", "garbage", "198.51.100.1, ", "198.51.100.1:4711", "\xff"])
+def test_a_proxy_that_writes_no_address_is_counted_itself(app, city, settings, written):
+    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    form = main_form(way_in(app, city.authority.card()), "supplier_number")
+    form["supplier_number"], form["name"] = "990000009", "だれか"
+    assert form.submit(headers={"X-Forwarded-For": written}).status_int == 302
+    assert Attempt.objects.filter(subject="address:127.0.0.1", tries=1).exists()
