@@ -140,7 +140,7 @@ def test_without_a_card_the_missing_part_is_named(store, start_agent):
 
 def test_a_module_that_is_not_there_or_is_none_is_said(store, start_agent, tmp_path):
     (tmp_path / "text.so").write_text("no library")
-    for module, code in ((tmp_path / "none.so", "C-216"), (tmp_path / "text.so", "C-218"), (_libc(), "C-218")):
+    for module, code in ((tmp_path / "none.so", "C-216"), (tmp_path / "text.so", "C-226"), (_libc(), "C-226")):
         agent = start_agent(conf=store.conf, module=str(module))
         agent.begin()
         assert agent.look()["faults"][0]["code"] == code

@@ -6,6 +6,7 @@ with a key that never leaves it. pcscd runs on a socket, a configuration and por
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -82,10 +83,8 @@ class VirtualCard:
         line, self._line = self._line, None
         if line is None:
             return
-        try:
+        with contextlib.suppress(OSError):  # the reader may have hung up first
             line.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # the reader has hung up first
         line.close()
         if self._thread is not threading.current_thread() and self._thread is not None:
             self._thread.join(10)
@@ -108,7 +107,7 @@ class VirtualCard:
 
     def answer(self, command: bytes) -> bytes:
         """Return the card's answer to a command: at most as much as was asked for, the rest on GET RESPONSE."""
-        cla, ins, p1, p2 = command[:4]
+        cla, ins, _, p2 = command[:4]
         size = command[4] if len(command) > 5 else 0
         data, expected = command[5 : 5 + size], command[5 + size :] if len(command) > 5 else command[4:]
         if cla & 0x10:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import os
-import socket
 import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from irefuda_agent.cards import Cards
-from irefuda_agent.settings import InvalidSettings, Settings, read_settings
+from irefuda_agent.diagnosis import BAD, diagnose, listed
+from irefuda_agent.ports import bind
+from irefuda_agent.settings import InvalidSettings, read_settings, settings_from
+from irefuda_agent.settings_file import SettingsFile, content_of
+from irefuda_agent.settings_page import SettingsPage
 from irefuda_agent.web import Web, new_secret, now
+
+SETTINGS_MINUTES = 30
 
 
 def default_path() -> Path:
@@ -21,27 +31,20 @@ def default_path() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "irefuda-card" / "settings.toml"
 
 
-def bind(ports: Sequence[int]) -> socket.socket | None:
-    """Return a socket on the first free port of the list, on the loopback address only; None when all are taken."""
-    for port in ports:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if sys.platform == "win32":
-            # There SO_REUSEADDR would let another program take the port over while we listen.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-            listener.listen(64)
-        except OSError:
-            listener.close()
-            continue
-        return listener
-    return None
+def server_of(application: ASGIApp) -> uvicorn.Server:
+    """Return a web server for one person on this machine."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            application, lifespan="off", ws="none", access_log=False, log_level="warning", server_header=False,
+            limit_concurrency=64, timeout_keep_alive=5, timeout_graceful_shutdown=1,
+        )
+    )  # fmt: skip
 
 
-def serve(settings: Settings) -> int:
+def serve(path: Path) -> int:
     """Serve the popup until the program is ended."""
+    file = SettingsFile(path)
+    settings = file.current()
     listener = bind(settings.ports)
     if listener is None:
         ports = "、".join(str(port) for port in settings.ports)
@@ -50,13 +53,54 @@ def serve(settings: Settings) -> int:
         )
         return 1
     port = listener.getsockname()[1]
-    application = Web(settings, Cards(settings.modules, clock=now), secret=new_secret()).application(port)
-    config = uvicorn.Config(
-        application, lifespan="off", ws="none", access_log=False, log_level="warning", server_header=False,
-        limit_concurrency=64, timeout_keep_alive=5, timeout_graceful_shutdown=1,
-    )  # fmt: skip
+    application = Web(file, Cards(settings.modules, clock=now), secret=new_secret()).application(port)
     print(f"補助アプリを起動しました（ポート {port}）。終わるときは Ctrl+C を押してください。", flush=True)
-    uvicorn.Server(config).run(sockets=[listener])
+    server_of(application).run(sockets=[listener])
+    return 0
+
+
+def list_cards(path: Path) -> int:
+    """Print the cards that are inserted; 1 when there is none to be used."""
+    look = asyncio.run(Cards(read_settings(path).modules, clock=now).look())
+    print("\n".join(listed(look)))
+    return 0 if any(card["choosable"] for card in look["cards"]) else 1
+
+
+def check(path: Path) -> int:
+    """Print the diagnosis; 1 when something in it keeps the card from being used."""
+    settings = read_settings(path)
+    findings = asyncio.run(diagnose(path, settings, Cards(settings.modules, clock=now)))
+    print("\n".join(map(str, findings)))
+    bad = sum(finding.mark == BAD for finding in findings)
+    print(
+        f"\n×が{bad}件あります。→ のとおりにしてから、もう一度診断してください。" if bad else "\nICカードを使えます。"
+    )
+    return 1 if bad else 0
+
+
+def edit_settings(path: Path, *, open_browser: bool) -> int:
+    """Show the page of the settings at a one-time address, until it was saved or closed."""
+    listener = bind([0])
+    if listener is None:
+        print("設定の画面を開けません。パソコンを再起動してください。")
+        return 1
+    content = content_of(path)
+    before = settings_from({}, home=path.parent) if content is None else read_settings(path)
+    ended = threading.Event()
+    editing = SettingsPage(path, before, content, ended.set)
+    port = listener.getsockname()[1]
+    server = server_of(editing.application(port))
+    serving = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    serving.start()
+    address = f"http://127.0.0.1:{port}/open/{editing.key}"
+    print(f"設定の画面を開きます。開かないときは、次のアドレスをブラウザに入れてください（一度だけ使えます）。\n{address}", flush=True)  # fmt: skip
+    if open_browser:
+        webbrowser.open(address)
+    with contextlib.suppress(KeyboardInterrupt):
+        ended.wait(SETTINGS_MINUTES * 60)
+    server.should_exit = True
+    serving.join(5)
+    print("設定を保存しました。" if editing.saved else "設定は変えていません。")
     return 0
 
 
@@ -64,12 +108,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     parser = argparse.ArgumentParser(prog="irefuda-card", description="irefudaの補助アプリ（ICカード）")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("serve", "補助アプリを起動します"),):
+    for name, text in (
+        ("serve", "補助アプリを起動します"),
+        ("list", "差し込まれているICカードを表示します"),
+        ("check", "ICカードを使えるか診断します"),
+        ("settings", "設定の画面を開きます"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--settings", type=Path, default=default_path(), help="設定ファイル（TOML）")
+        if name == "settings":
+            command.add_argument("--no-browser", action="store_true", help="アドレスの表示だけをします")
     given = parser.parse_args(arguments)
     try:
-        return serve(read_settings(given.settings))
+        if given.command == "settings":
+            return edit_settings(given.settings, open_browser=not given.no_browser)
+        return {"serve": serve, "list": list_cards, "check": check}[given.command](given.settings)
     except InvalidSettings as invalid:
         print(invalid, file=sys.stderr)
         return 2

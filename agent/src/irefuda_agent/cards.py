@@ -109,6 +109,15 @@ class Cards:
             for worker in workers:
                 await worker.end()
 
+    async def readers(self) -> list[str] | None:
+        """Return the readers that the operating system's service knows, or None when it does not answer."""
+        worker = Worker(Module("", ""))
+        try:
+            names: list[str] | None = (await self._ask(worker, "readers")).get("readers")
+        finally:
+            await worker.end()
+        return names
+
     async def looks(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what is in the readers, again and again; polling lives only while someone listens."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=1)
@@ -233,6 +242,7 @@ def certificate_row(der: bytes, now: datetime) -> dict[str, Any]:
         "holder_name": shown(certificate.holder_name),
         "issuer": certificate.issuer_text,
         "expires_on": f"{certificate.not_after.astimezone(JST):%Y/%m/%d}",
+        "days_left": (certificate.not_after - now).days,
         "choosable": not note,
         "note": note,
     }

@@ -23,4 +23,6 @@ CODES = {
     "module_failed": "C-218",
     "request_refused": "C-219",
     "pin_few_tries": "C-220",
+    "settings_invalid": "C-225",
+    "module_unusable": "C-226",
 }

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SECRET_HEADER = "x-card-agent-secret"  # noqa: S105 -- the name of the header
 MAX_BODY = 256 * 1024
+NOT_A_WINDOW = "この画面は、ブラウザの窓として開いてください。"
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -25,10 +26,14 @@ _HEADERS = {
 
 
 class Guards:
-    """ASGI middleware: refuses what does not come from our own pages, and seals every answer."""
+    """ASGI middleware: refuses what does not come from our own pages, and seals every answer.
 
-    def __init__(self, app: ASGIApp, *, port: int, secret: str) -> None:
+    A page that is not `for_sites` can neither be opened by a site nor keep one as its opener.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int, secret: str, for_sites: bool = True) -> None:
         self.app = app
+        self.for_sites = for_sites
         self.host = f"127.0.0.1:{port}"
         self.secret = secret
 
@@ -39,7 +44,8 @@ class Guards:
 
         async def send_sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [(k.lower().encode(), v.encode()) for k, v in _HEADERS.items()]
+                sealing = _HEADERS if self.for_sites else {**_HEADERS, "Cross-Origin-Opener-Policy": "same-origin"}
+                headers = [(k.lower().encode(), v.encode()) for k, v in sealing.items()]
                 message = {**message, "headers": [*message.get("headers", []), *headers]}
             await send(message)
 
@@ -60,7 +66,10 @@ class Guards:
             own = fetch("sec-fetch-site") == "same-origin" and fetch("sec-fetch-dest") in ("script", "style", "image")
             return None if own else PlainTextResponse("この画面の部品は、補助アプリの画面だけが使えます。", 403)
         if fetch("sec-fetch-mode") != "navigate" or fetch("sec-fetch-dest") != "document":
-            return PlainTextResponse("この画面は、ブラウザの窓として開いてください。", 403)
+            return PlainTextResponse(NOT_A_WINDOW, 403)
+        # "none": typed, pasted or opened by a program of this machine; whatever a page starts says something else.
+        if not self.for_sites and fetch("sec-fetch-site") != "none":
+            return PlainTextResponse("この画面は、サイトからは開けません。", 403)
         return None
 
     def _refuse_call(self, request: Request) -> Response | None:

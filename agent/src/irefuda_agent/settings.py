@@ -18,7 +18,14 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 class InvalidSettings(ValueError):
-    """The settings cannot be used; the message says in Japanese which line is wrong and what it must look like."""
+    """The settings cannot be used; the message says in Japanese what is wrong and what it must look like.
+
+    `field` is the entry's item that is wrong, such as "origin"; "" when it is no single one.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,9 @@ def read_settings(path: Path) -> Settings:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InvalidSettings(f"設定ファイルがありません：{path}") from None
+        raise InvalidSettings(
+            f"設定ファイルがありません：{path}\n「irefuda-card settings」の画面で作ってください。"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise InvalidSettings(f"設定ファイルを読み取れません：{path}（{failure}）") from None
     return settings_from(table, home=path.parent)
@@ -75,12 +84,12 @@ def settings_from(table: Mapping[str, Any], *, home: Path) -> Settings:
     """
     if unknown := set(table) - {"sites", "modules", "passphrase", "state_dir", "ports"}:
         raise InvalidSettings(f"知らない項目があります：{'、'.join(sorted(unknown))}")
-    sites = tuple(_site(entry) for entry in _list(table, "sites"))
+    sites = tuple(site_from(entry) for entry in _list(table, "sites"))
     if len({site.origin for site in sites}) != len(sites):
         raise InvalidSettings("同じ origin が二度書かれています。")
     return Settings(
         sites=sites,
-        modules=tuple(_module(entry) for entry in _list(table, "modules")),
+        modules=tuple(module_from(entry) for entry in _list(table, "modules")),
         passphrase=one_line(table.get("passphrase", ""), "passphrase", 40),
         state_dir=home / one_line(table.get("state_dir", "state"), "state_dir", 1000),
         ports=_ports(table.get("ports", DEFAULT_PORTS)),
@@ -96,19 +105,23 @@ def check_origin(origin: object, realm: str) -> str:
     :raises InvalidSettings: otherwise
     """
     if not isinstance(origin, str) or origin != origin.strip() or len(origin) > 255:
-        raise InvalidSettings("origin は https://bid.example.jp のように書いてください。")
+        raise InvalidSettings("origin は https://bid.example.jp のように書いてください。", "origin")
     try:
         parts = urlsplit(origin)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise InvalidSettings(f"origin の形が正しくありません：{origin}") from None
+        raise InvalidSettings(f"origin の形が正しくありません：{origin}", "origin") from None
     if origin != f"{parts.scheme}://{host}{f':{port}' if port else ''}" or not _HOST.fullmatch(host):
-        raise InvalidSettings(f"origin は https://bid.example.jp の形で、パスを付けずに書いてください：{origin}")
+        raise InvalidSettings(
+            f"origin は https://bid.example.jp の形で、パスを付けずに書いてください：{origin}", "origin"
+        )
     if host.rsplit(".", 1)[-1].isdigit():
-        raise InvalidSettings(f"origin に数字のアドレスは使えません。名前で書いてください：{origin}")
+        raise InvalidSettings(f"origin に数字のアドレスは使えません。名前で書いてください：{origin}", "origin")
     loopback = host == "localhost" or host.endswith(".localhost")
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback and realm == "practice"):
-        raise InvalidSettings(f"origin は https で始まるものだけが使えます（練習用の localhost を除く）：{origin}")
+        raise InvalidSettings(
+            f"origin は https で始まるものだけが使えます（練習用の localhost を除く）：{origin}", "origin"
+        )
     return origin
 
 
@@ -118,7 +131,7 @@ def one_line(value: object, name: str, max_length: int) -> str:
     :raises InvalidSettings: otherwise
     """
     if not isinstance(value, str) or len(value) > max_length or not value.isprintable():
-        raise InvalidSettings(f"{name} は{max_length}文字以内の1行で書いてください。")
+        raise InvalidSettings(f"{name} は{max_length}文字以内の1行で書いてください。", name)
     return value
 
 
@@ -129,29 +142,37 @@ def _list(table: Mapping[str, Any], key: str) -> Sequence[Any]:
     return value
 
 
-def _site(entry: object) -> Site:
+def site_from(entry: object) -> Site:
+    """Return the site entry in a parsed table.
+
+    :raises InvalidSettings: when something in it is not allowed
+    """
     if not isinstance(entry, dict) or set(entry) - {"origin", "realm", "name", "fingerprints"}:
         raise InvalidSettings("sites の各行には origin、realm、name、fingerprints を書いてください。")
     realm = entry.get("realm", "production")
     if realm not in REALMS:
-        raise InvalidSettings("realm は production（本番）か practice（練習）です。")
+        raise InvalidSettings("realm は production（本番）か practice（練習）です。", "realm")
     origin = check_origin(entry.get("origin"), realm)
     fingerprints = entry.get("fingerprints", [])
     if not isinstance(fingerprints, list) or not all(
         isinstance(f, str) and _FINGERPRINT.fullmatch(f) for f in fingerprints
     ):
-        raise InvalidSettings("fingerprints は SHA-256 の指紋（半角64文字の16進数）の一覧です。")  # fmt: skip
+        raise InvalidSettings("fingerprints は SHA-256 の指紋（半角64文字の16進数）の一覧です。", "fingerprints")  # fmt: skip
     return Site(origin, realm, one_line(entry.get("name") or origin, "name", 60), tuple(fingerprints))
 
 
-def _module(entry: object) -> Module:
+def module_from(entry: object) -> Module:
+    """Return the module in a parsed table, or in a bare path.
+
+    :raises InvalidSettings: when something in it is not allowed
+    """
     if isinstance(entry, str):
         entry = {"path": entry}
     if not isinstance(entry, dict) or set(entry) - {"path", "name"}:
         raise InvalidSettings("modules の各行には path と name を書いてください。")
     path = one_line(entry.get("path"), "path", 1000)
     if not Path(path).is_absolute():
-        raise InvalidSettings(f"モジュールの場所は / から始まる完全な形で書いてください：{path}")
+        raise InvalidSettings(f"モジュールの場所は / から始まる完全な形で書いてください：{path}", "path")
     return Module(one_line(entry.get("name") or Path(path).name, "name", 60), path)
 
 

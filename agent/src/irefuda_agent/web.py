@@ -22,11 +22,12 @@ from starlette.routing import Route
 from irefuda_agent import dialogue as dialogues
 from irefuda_agent.cards import CardChoice, Cards, certificate_row, fault_refusal, refusal_json
 from irefuda_agent.guards import Guards
-from irefuda_agent.settings import Settings
+from irefuda_agent.settings import InvalidSettings, Settings
+from irefuda_agent.settings_file import SettingsFile
 from irefuda_core.refusal import Refused, refusal
 
 # After these nothing that the person types in this popup can help.
-_FINAL = ("C-215", "C-219", "K-440")
+_FINAL = ("C-215", "C-219", "C-225", "K-440")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -38,8 +39,8 @@ def now() -> datetime:
 class Web:
     """The routes and what they share: settings, cards, open dialogues, the secret of this run."""
 
-    def __init__(self, settings: Settings, cards: Cards, *, secret: str, clock: Callable[[], datetime] = now) -> None:
-        self.settings = settings
+    def __init__(self, file: SettingsFile, cards: Cards, *, secret: str, clock: Callable[[], datetime] = now) -> None:
+        self.file = file
         self.cards = cards
         self.secret = secret
         self.clock = clock
@@ -49,7 +50,7 @@ class Web:
         """Return the ASGI application for this port."""
         routes = [
             Route("/", self.popup),
-            Route("/pages/{name}", self.page_part),
+            Route("/pages/{name}", page_part),
             Route("/api/begin", self.begin, methods=["POST"]),
             Route("/api/cards", self.card_list, methods=["POST"]),
             Route("/api/use", self.use, methods=["POST"]),
@@ -60,28 +61,29 @@ class Web:
         """Answer with the popup page under a new dialogue."""
         return HTMLResponse(page("dialog.html", secret=self.secret, dialogue=self.dialogues.start()))
 
-    async def page_part(self, request: Request) -> Response:
-        """Answer with a script or a style sheet of the pages."""
-        name = request.path_params["name"]
-        part = resources.files("irefuda_agent") / "pages" / name
-        kind = _TYPES.get(name[name.rfind(".") :]) if "/" not in name and "\\" not in name else None
-        if kind is None or not part.is_file():
-            raise HTTPException(404)
-        return Response(part.read_bytes(), media_type=kind)
-
     async def begin(self, request: Request) -> Response:
         """Take the first message of a site; answer what to show, or why not."""
-        body = await _body(request)
+        body = await json_body(request)
         try:
             dialogue = self.dialogues.named(body.get("dialogue"))
-            asked = dialogues.listen(dialogue, body.get("origin"), body.get("message"), self.settings)
+            settings = self._settings_now()
+            asked = dialogues.listen(dialogue, body.get("origin"), body.get("message"), settings)
         except Refused as refused:
             return _refused(refused)
-        return JSONResponse(dialogues.shown_to_person(asked, self.settings))
+        return JSONResponse(dialogues.shown_to_person(asked, settings))
+
+    def _settings_now(self) -> Settings:
+        """Return the settings as they are now: what was saved meanwhile counts from this popup on."""
+        try:
+            settings = self.file.current()
+        except InvalidSettings:
+            raise Refused(fault_refusal("settings_invalid")) from None
+        self.cards.modules = settings.modules
+        return settings
 
     async def card_list(self, request: Request) -> Response:
         """Answer with one line per look at the readers, for as long as the page listens."""
-        body = await _body(request)
+        body = await json_body(request)
         try:
             if self.dialogues.named(body.get("dialogue")).request is None:
                 raise Refused(refusal("C-219"))
@@ -96,7 +98,7 @@ class Web:
 
     async def use(self, request: Request) -> Response:
         """Use the chosen card with the PIN, once; a success ends the dialogue."""
-        body = await _body(request)
+        body = await json_body(request)
         try:
             asked = self.dialogues.named(body.get("dialogue")).request
             if asked is None:
@@ -115,6 +117,16 @@ class Web:
         return JSONResponse({"reply": {"type": "token", "v": 1, "token": answer["token"], "person_in_charge": person}})
 
 
+async def page_part(request: Request) -> Response:
+    """Answer with a script or a style sheet of the pages."""
+    name = request.path_params["name"]
+    part = resources.files("irefuda_agent") / "pages" / name
+    kind = _TYPES.get(name[name.rfind(".") :]) if "/" not in name and "\\" not in name else None
+    if kind is None or not part.is_file():
+        raise HTTPException(404)
+    return Response(part.read_bytes(), media_type=kind)
+
+
 def page(name: str, **values: str) -> str:
     """Return a page of the program with its values filled in."""
     template = (resources.files("irefuda_agent") / "pages" / name).read_text(encoding="utf-8")
@@ -126,7 +138,8 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return the JSON object in a call."""
     try:
         body = await request.json()
     except (ValueError, RecursionError):

@@ -45,7 +45,10 @@ def _open_module(path: str) -> Any:
         raise Fault("module_missing")
     try:
         return pkcs11.lib(path)
-    except (RuntimeError, p11.PKCS11Error):
+    except RuntimeError:
+        # No PKCS#11 library at all, or one for another kind of machine (32 bits).
+        raise Fault("module_unusable") from None
+    except p11.PKCS11Error:
         raise Fault("module_failed") from None
 
 
