@@ -15,7 +15,7 @@ PAGES = {
     "receipt": 7, "login": 2, "start": 5,
 }  # fmt: skip
 PRESSES = {
-    "nonce": 1, "present": 6, "wrong pair": 8, "right pair": 12, "wrong contact": 8, "right contact": 9, "log in": 7,
+    "nonce": 1, "present": 6, "wrong pair": 7, "right pair": 11, "wrong contact": 8, "right contact": 9, "log in": 7,
 }  # fmt: skip
 
 

@@ -22,8 +22,11 @@ def test_a_supplier_is_found_by_section_and_number(works):
     assert queries.find(section=works, supplier_number="000000001") == supplier
     assert queries.find(section=goods, supplier_number="000000001") is None
     assert queries.find(section=works, supplier_number="1") is None
-    assert queries.elsewhere(section=goods, supplier_number="000000001") == [supplier]
-    assert queries.elsewhere(section=works, supplier_number="000000001") == []
+    assert queries.in_agency(section=goods, supplier_number="000000001") == (None, [supplier])
+    assert queries.in_agency(section=works, supplier_number="000000001") == (supplier, [])
+    assert queries.in_agency(section=works, supplier_number="000000002") == (None, [])
+    Supplier.objects.update(status="ended")
+    assert queries.in_agency(section=goods, supplier_number="000000001") == (None, [])
 
 
 def test_the_rulebook_gets_the_register_s_own_words(works):

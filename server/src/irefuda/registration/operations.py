@@ -20,7 +20,7 @@ from irefuda.notices import operations as notices
 from irefuda.registration import queries
 from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
-from irefuda.suppliers.models import Supplier, SupplierStatus
+from irefuda.suppliers.models import Supplier
 from irefuda.ui.clock import JST
 from irefuda_core import canonical, documents, text
 from irefuda_core import registration as rules
@@ -105,10 +105,8 @@ def look_up(*, section: Section, presenter: Presenter, lookup: Lookup, rules_now
         区分 of the agency only, and every reason of the rulebook why this card may not be registered for it
     """
     count_try(presenter=presenter, now=now)
-    # Both are asked for every try, found or not: the number of queries must tell nothing.
-    here = suppliers.find(section=section, supplier_number=lookup.supplier_number)
-    elsewhere = suppliers.elsewhere(section=section, supplier_number=lookup.supplier_number)
-    supplier = here or next((s for s in elsewhere if s.status != SupplierStatus.ENDED), None)
+    here, elsewhere = suppliers.in_agency(section=section, supplier_number=lookup.supplier_number)
+    supplier = here or next(iter(elsewhere), None)
     named = text.accepts(text.match_names(lookup.name, supplier.name if supplier else "名簿にない商号"))
     admitted = _password_agrees(section, supplier, lookup)
     if supplier is None or not named or not admitted:

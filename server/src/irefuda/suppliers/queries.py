@@ -50,14 +50,17 @@ def facts(supplier: Supplier) -> SupplierFacts:
     )
 
 
-def elsewhere(*, section: Section, supplier_number: str) -> list[Supplier]:
-    """Return the suppliers of this number in the other sections of the same 調達機関, by category."""
-    return list(
-        Supplier.objects.select_related("section__agency")
-        .filter(section__agency_id=section.agency_id, supplier_number=supplier_number)
-        .exclude(section=section)
-        .order_by("section__category")
-    )
+def in_agency(*, section: Section, supplier_number: str) -> tuple[Supplier | None, list[Supplier]]:
+    """Return the supplier of this number in this section, or None, and those on the registers of the 調達機関's other sections.
+
+    It is one query whoever is found, so that the work of a look-up tells nothing.
+    """
+    rows = Supplier.objects.filter(section__agency_id=section.agency_id, supplier_number=supplier_number)
+    found = list(rows.order_by("section__category"))
+    here = next((supplier for supplier in found if supplier.section_id == section.id), None)
+    if here is not None:
+        here.section = section
+    return here, [s for s in found if s.section_id != section.id and s.status != SupplierStatus.ENDED]
 
 
 def company_shown(supplier: Supplier) -> dict[str, str]:
