@@ -196,6 +196,21 @@ def test_length_is_counted_in_characters_as_people_see_them():
     assert "40文字以内" in invalid.value.refusal.remedy
 
 
+def test_marks_without_end_do_not_hide_how_long_a_text_is():
+    assert text.count_characters("か\u3099\U000e0100き\u3099") == 2
+    assert text.clean_text("か\u3099\U000e0100" * 20, max_length=20)
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_text("葛" + "\U000e0100" * 30, max_length=20)
+    assert invalid.value.refusal.code == "P-802"
+
+
+@pytest.mark.parametrize("bad", ["\ufe0f", "\U000e0100\U000e0101", "\u3099"])
+def test_marks_alone_are_no_name(bad):
+    with pytest.raises(text.InvalidText) as invalid:
+        text.clean_text(bad, max_length=20)
+    assert invalid.value.refusal.code == "P-801"
+
+
 @pytest.mark.parametrize("bad", ["a@b", "a b@example.jp", "a@example.jp\nBcc: x@example.jp", "@example.jp", "a@-x.jp", "a@@x.jp", "あ@example.jp"])  # fmt: skip
 def test_an_address_that_no_server_takes_is_refused(bad):
     with pytest.raises(text.InvalidText):

@@ -19,6 +19,8 @@ _HALF_KANA = re.compile("[\uff61-\uff9f]+")
 _HYPHENS = dict.fromkeys(map(ord, "‐‑‒–—―−ーｰ－﹣─"), "-")
 _VARIATION_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _NO_CHARACTER_OF_ITS_OWN = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u3099\u309a]")
+# No character of a name has more than a voicing mark and a variation selector.
+_TOO_MANY_MARKS = re.compile(f"{_NO_CHARACTER_OF_ITS_OWN.pattern}{{3,}}")
 # Written alone, a half-width voicing mark must not become a combining one: that would alter the character before it.
 _STANDING_MARKS = {0x3099: "゛", 0x309A: "゜"}
 _NOT_IN_A_NAME = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -49,8 +51,12 @@ def _full_width_kana(typed: str) -> str:
 
 
 def count_characters(value: str) -> int:
-    """Return how many characters a person sees: a variation selector or a combining voicing mark is none."""
-    return len(_NO_CHARACTER_OF_ITS_OWN.sub("", value))
+    """Return how many characters a person sees: a variation selector or a combining voicing mark is none.
+
+    From the third in a row on each counts, so that nothing is stored that is endless and looks short.
+    """
+    surplus = sum(len(marks) - 2 for marks in _TOO_MANY_MARKS.findall(value))
+    return len(_NO_CHARACTER_OF_ITS_OWN.sub("", value)) + surplus
 
 
 def clean_text(typed: str, *, max_length: int) -> str:
@@ -62,6 +68,8 @@ def clean_text(typed: str, *, max_length: int) -> str:
     value = _full_width_kana(typed).strip()
     # Cf holds the bidirectional controls, with which one name can be made to read as another.
     if any(unicodedata.category(character) in _NOT_IN_A_NAME for character in value):
+        raise InvalidText(refusal("P-801"))
+    if value and not _NO_CHARACTER_OF_ITS_OWN.sub("", value):
         raise InvalidText(refusal("P-801"))
     if count_characters(value) > max_length:
         raise InvalidText(refusal("P-802", max_length=max_length))
