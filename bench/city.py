@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -130,8 +130,8 @@ class City:
 class Visit:
     """One holder's way through the pages of 登録, page by page; every request is noted with its seconds."""
 
-    def __init__(self, holder: Holder, *, port: int) -> None:
-        self.holder, self.port = holder, port
+    def __init__(self, holder: Holder, *, port: int, after_each: Callable[[], None] = lambda: None) -> None:
+        self.holder, self.port, self.after_each = holder, port, after_each
         self.origin = f"http://localhost:{port}"
         self.browser = Browser(port=port, address=next(_addresses))
         self.took: list[tuple[str, float]] = []
@@ -190,6 +190,7 @@ class Visit:
         if answer.status not in (200, 302):
             raise RuntimeError(f"{step}: {answer.status}\n{answer.text}")
         self.took.append((step, answer.seconds))
+        self.after_each()
 
 
 def floor_requests(count: int, *, port: int, start: Iterator[int] = itertools.count()) -> list[bytes]:  # noqa: B008

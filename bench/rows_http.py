@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 
 from browser import Browser, burst
-from city import City, Holder, Visit, floor_requests
+from city import FLOOR_ROWS, City, Holder, Visit, floor_requests
 from measuring import Row, interleaved, median, milliseconds, per_second, ratios, times
 
 CONNECTIONS = 8
-# The order in which a page may cost: a page's own target.
+# So many times the visits of a run are made first: sixteen threads have a connection each, whose statements are not planned yet.
+WARM_UP = 4
 WHOLE, REGISTERING, PAGE, LOGIN, RATE = 25, 4, 5, 0.4, 250
 
 
@@ -50,30 +50,43 @@ def _floor(count: int, port: int) -> float:
 
 
 def registration_rows(city: City, *, port: int, runs: int, quick: bool) -> Iterator[Row]:
-    """Measure one person's whole 登録, page by page, against the floor over one connection as well."""
-    visits, floors = (3, 60) if quick else (12, 300)
+    """Measure one person's whole 登録, page by page; after every page comes one floor request, to the same processes."""
+    visits = 5 if quick else 25
     pages: dict[str, list[float]] = defaultdict(list)
-
-    def whole() -> float:
-        spent, taken = [], defaultdict(list)
-        for holder in city.holders(visits):
-            visit = Visit(holder, port=port)
-            visit.whole()
-            spent.append(sum(seconds for _, seconds in visit.took))
-            for step, seconds in visit.took:
-                taken[_step(step)].append(seconds)
-        for step, seconds in taken.items():
-            pages[step].append(statistics.median(seconds))
-        return statistics.median(spent)
-
-    measured = interleaved({"whole": whole, "floor": lambda: _one_by_one(floors, port)}, runs=runs)
-    pages = defaultdict(list, {step: values[-runs:] for step, values in pages.items()})
-    floor = measured["floor"]
-    yield _against(f"one whole 登録, {len(pages)} requests", measured["whole"], floor, WHOLE)
+    whole: list[float] = []
+    floor: list[float] = []
+    for run in range(runs + 1):
+        taken, spent, floors = _visits(city.holders(visits * (1 if run else WARM_UP)), port)
+        if run:
+            whole.append(spent)
+            floor.append(floors)
+            for step, seconds in taken.items():
+                pages[step].append(seconds)
+    yield _against(f"one whole 登録, {len(pages)} requests", whole, floor, WHOLE)
     yield _against("the POST that registers", pages.pop("POST register"), floor, REGISTERING)
     slowest = sorted(pages, key=lambda step: median(ratios(pages[step], floor)), reverse=True)
     for step in slowest:
         yield _against(step, pages[step], floor, PAGE)
+
+
+def _visits(holders: list[Holder], port: int) -> tuple[dict[str, float], float, float]:
+    """Return the medians of every page, of the whole way, and of the floor's requests in between."""
+    browser, numbers = Browser(port=port, address="10.255.0.2"), itertools.cycle(range(FLOOR_ROWS))
+    floors: list[float] = []
+    spent: list[float] = []
+    taken: dict[str, list[float]] = defaultdict(list)
+
+    def floor_request() -> None:
+        floors.append(browser.post("/floor/", {"number": f"{next(numbers):09d}"}).seconds)
+
+    for holder in holders:
+        visit = Visit(holder, port=port, after_each=floor_request)
+        visit.whole()
+        spent.append(sum(seconds for _, seconds in visit.took))
+        for step, seconds in visit.took:
+            taken[_step(step)].append(seconds)
+    browser.close()
+    return {step: median(seconds) for step, seconds in taken.items()}, median(spent), median(floors)
 
 
 def _step(step: str) -> str:
@@ -84,13 +97,6 @@ def _against(name: str, values: list[float], floor: list[float], target: float) 
     share = ratios(values, floor)
     met = median(share) <= target
     return Row(name, milliseconds(values), milliseconds(floor), times(share), f"≤ {target} ×", met)
-
-
-def _one_by_one(count: int, port: int) -> float:
-    browser = Browser(port=port, address="10.255.0.2")
-    took = [browser.post("/floor/", {"number": f"{place:09d}"}).seconds for place in range(count)]
-    browser.close()
-    return statistics.median(took)
 
 
 def rate_rows(city: City, *, port: int, runs: int, quick: bool) -> Iterator[Row]:
