@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from agent_for_tests import SITE, Agent, free_ports, settings_text, wait_until_answering
+from browser_for_tests import ARGUMENTS, CHROMIUM
 from cards_for_tests import SOFTHSM, TestCard, TokenStore, make_card
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from irefuda_core.canonical import canonical_json
 from irefuda_core.documents import ENVELOPE, registration_application
@@ -100,3 +102,29 @@ def shared_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     directory = tmp_path_factory.mktemp("shared")
     with starting(directory) as start:
         yield start(conf=TokenStore(directory / "store").conf)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, **options: object) -> Iterator[BrowserContext]:
+    """Yield a fresh browser profile; any console error or violation of the content policy fails the test."""
+    opened = browser.new_context(viewport={"width": 900, "height": 700}, locale="ja-JP", **options)  # type: ignore[arg-type]
+    complaints: list[str] = []
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    opened.on("weberror", lambda e: complaints.append(str(e.error)))
+    yield opened
+    opened.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with watched(browser) as opened:
+        yield opened

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from agent_for_tests import free_ports
+from browser_for_tests import axe, fits
 from cards_for_tests import PIN
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page
 from site_for_tests import RunningSite
 
 from irefuda_core import jws, possession
 
 pytestmark = pytest.mark.browser
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile; any console error or violation of the content policy fails the test."""
-    opened = browser.new_context(viewport={"width": 900, "height": 700}, locale="ja-JP")
-    complaints: list[str] = []
-    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    opened.on("weberror", lambda e: complaints.append(str(e.error)))
-    yield opened
-    opened.close()
-    assert complaints == []
 
 
 def press(page: Page) -> Page:
@@ -59,12 +37,6 @@ def running(store, start_agent, good_card) -> Iterator[tuple]:
         yield site, start_agent(conf=store.conf, ports=ports, sites=site_entry(site.origin))
 
 
-def picture(page: Page, name: str) -> None:
-    """Save a picture where the developer asked for it."""
-    if directory := os.environ.get("IREFUDA_PICTURES"):
-        page.screenshot(path=str(Path(directory) / f"{name}.png"), full_page=True)
-
-
 def test_a_person_logs_in_with_the_keyboard_alone(running, context, good_card):
     site, _ = running
     page = context.new_page()
@@ -76,10 +48,8 @@ def test_a_person_logs_in_with_the_keyboard_alone(running, context, good_card):
     popup.get_by_text("りんごと青い海").wait_for()
     popup.get_by_text("株式会社山田建設").wait_for()
     assert popup.get_by_text(site.origin).is_visible()
-    for width in (480, 320):
-        popup.set_viewport_size({"width": width, "height": 680})
-        assert popup.evaluate("document.documentElement.scrollWidth") <= width
-        picture(popup, f"dialog-{width}")
+    fits(popup, "choosing")
+    assert axe(popup) == []
     popup.keyboard.type(PIN)
     popup.keyboard.press("Tab")
     popup.keyboard.type("鈴木係長")
@@ -103,10 +73,8 @@ def test_a_document_is_shown_and_signed(running, context, good_card, application
     popup.get_by_role("heading", name="利用者登録申請書").wait_for()
     assert popup.get_by_text("証明書シリアル番号").is_visible()
     popup.get_by_text("山田 太郎").wait_for()
-    for width in (480, 320):
-        popup.set_viewport_size({"width": width, "height": 680})
-        assert popup.evaluate("document.documentElement.scrollWidth") <= width
-        picture(popup, f"sign-{width}")
+    fits(popup, "signing")
+    assert axe(popup) == []
     popup.get_by_label("PIN番号:").fill(PIN)
     popup.get_by_role("button", name="OK").click()
     page.get_by_role("heading", name="受け取りました").wait_for()
@@ -125,7 +93,8 @@ def test_a_wrong_pin_is_explained_and_can_be_typed_again(running, context):
     popup.get_by_role("button", name="OK").click()
     popup.get_by_text("PIN番号が違います。").wait_for()
     assert popup.get_by_label("PIN番号:").input_value() == ""
-    picture(popup, "wrong-pin")
+    fits(popup, "wrong-pin")
+    assert axe(popup) == []
     popup.get_by_label("PIN番号:").fill(PIN)
     popup.get_by_role("button", name="OK").click()
     page.get_by_role("heading", name="受け取りました").wait_for()

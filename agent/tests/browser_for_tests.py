@@ -1,0 +1,28 @@
+"""What is asked of every state of every page: it fits, axe-core finds nothing; and pictures for whoever looks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+_TAGS = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+def axe(page: Page) -> list[str]:
+    """Return the violations of WCAG 2.2 AA and of good practice in the page as it is now."""
+    found = Axe().run(page, options={"runOnly": _TAGS, "resultTypes": ["violations"]})
+    return [f"{v['id']}: {node['html']}" for v in found.response["violations"] for node in v["nodes"]]
+
+
+def fits(page: Page, name: str) -> None:
+    """Check that the page does not scroll sideways at 480 and at 320 px; take pictures where they are asked for."""
+    for width in (480, 320):
+        page.set_viewport_size({"width": width, "height": 680})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        if directory := os.environ.get("IREFUDA_PICTURES"):
+            page.screenshot(path=str(Path(directory) / f"{name}-{width}.png"), full_page=True)
