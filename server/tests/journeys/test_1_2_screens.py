@@ -1,12 +1,16 @@
 """What the screens of 登録 do beyond the manual: less typing, names side by side, grades that can be read."""
 
+import io
 from datetime import timedelta
 
 import pytest
 from builders import ledger_key, make_authority, make_city
+from django.core.management import call_command
 from steps import fill, main_form, register, send, way_in
 
+from irefuda.ledger import keys, sequencer
 from irefuda.registration.models import Draft
+from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
@@ -115,3 +119,17 @@ def test_a_card_that_expires_soon_is_told_at_the_start(django_app, city):
     django_app.reset()
     register(django_app, later)
     assert "このICカードの有効期限まで" not in django_app.get("/9992/goods/start/")
+
+
+def test_the_proof_follows_at_the_same_address_and_in_production_at_the_hour(django_app, city, settings, tmp_path):
+    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
+    settings.HEAD_KEY_FILE = str(tmp_path / "keys" / "head.pem")
+    address = register(django_app, city.authority.card()).location.replace("/done/", "/print/")
+    assert "台帳への記録は受付から60秒以内に行われます。" in django_app.get(address)
+    sequencer.sequence_batch(key=keys.head_key(), now=clock.now())
+    assert "台帳の1番目に記録されています（台帳の件数 1）。" in django_app.get(address)
+    assert django_app.get(f"{address}receipt.json").json["proof"]["leaf_index"] == 0
+    # A place in the newest head would tell how many others have applied.
+    settings.PRACTICE = False
+    assert "次の正時（00分）を過ぎてから" in django_app.get(address)
+    assert django_app.get(f"{address}receipt.json").json["proof"] is None

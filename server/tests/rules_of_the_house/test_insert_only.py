@@ -74,3 +74,19 @@ def test_no_row_is_changed_or_deleted(filled, table):
         with pytest.raises(DatabaseError, match=r"append-only|kept as evidence"), transaction.atomic():
             connection.cursor().execute(act)
     assert list(model.objects.values_list()) == before
+
+
+@pytest.mark.parametrize("table", sorted(INSERT_ONLY))
+def test_the_triggers_have_no_side_door(filled, table):
+    model = next(model for model in apps.get_models() if model._meta.db_table == table)
+    before = list(model.objects.values_list())
+    columns = ", ".join(connection.ops.quote_name(field.column) for field in model._meta.fields)
+    acts = {
+        # Deletes the old row without asking the DELETE trigger.
+        "sqlite": f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} FROM {table}",
+        # A replica's session passes by every trigger that is not ALWAYS.
+        "postgresql": f"SET LOCAL session_replication_role = replica; DELETE FROM {table}",
+    }
+    with pytest.raises(DatabaseError, match=r"append-only|kept as evidence"), transaction.atomic():
+        connection.cursor().execute(acts[connection.vendor])
+    assert list(model.objects.values_list()) == before

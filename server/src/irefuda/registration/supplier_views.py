@@ -322,7 +322,8 @@ def _print_context(card: RegisteredCard) -> dict[str, Any]:
         "registered": card,
         "registration": card.registration,
         "document": queries.application_of(card),
-        "proof": ledger.proof(card.ledger_entry),
+        # Against the published head only: a place in a newer one would tell how many others have applied meanwhile.
+        "proof": ledger.proof(card.ledger_entry, clock.now()),
     }
 
 
@@ -353,7 +354,7 @@ def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Htt
 def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Return the receipt file that `irefuda-verify receipt` checks offline."""
     card = _own_card(request, section, card_id)
-    bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt)
+    bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt, now=clock.now())
     return HttpResponse(
         json.dumps(bundle, ensure_ascii=False, indent=1),
         content_type="application/json",
