@@ -344,7 +344,9 @@ def _hold_registration(section: Section, supplier: Supplier) -> Registration | N
     rows = Registration.objects.filter(section=section, supplier=supplier)
     if not rows.update(revision=F("revision") + 1):
         return None
-    return rows.select_related("section__agency", "supplier").get()
+    registration = rows.get()
+    registration.section, registration.supplier = section, supplier
+    return registration
 
 
 def _contact(document: dict[str, str], prefix: str) -> dict[str, str]:
