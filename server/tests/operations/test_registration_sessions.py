@@ -95,12 +95,14 @@ def test_each_kind_of_card_that_may_not_log_in_has_its_own_reason(city, authorit
     card = registered(city, authority.card(), now=NOON)
     ask = {"section": city.section, "fingerprint": card.fingerprint}
     assert auth.registered_card(**ask) == card
+    auth.require_registered(**ask)
     RegisteredCard.objects.filter(id=card.id).update(status=status)
-    assert code(auth.registered_card, **ask) == expected
+    assert code(auth.registered_card, **ask) == code(auth.require_registered, **ask) == expected
 
 
 def test_a_card_nobody_registered_has_its_own_reason(city, authority):
-    assert code(auth.registered_card, section=city.section, fingerprint="0" * 64) == "R-120"
+    ask = {"section": city.section, "fingerprint": "0" * 64}
+    assert code(auth.registered_card, **ask) == code(auth.require_registered, **ask) == "R-120"
 
 
 # -- hours; Japan is nine hours ahead

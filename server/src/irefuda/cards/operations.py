@@ -58,8 +58,7 @@ def prove_card(*, token_text: str, nonce_browser: str, origin: str, audience: st
 def _fitting_nonce(
     token: possession.AuthenticationToken, *, browser: str, origin: str, now: datetime
 ) -> tuple[str, bytes]:
-    issued = Nonce.objects.filter(browser_sha256=_digest(browser), expires_at__gt=now)
-    nonces = list(issued.order_by("-id").values_list("nonce", flat=True)[:NONCES_PER_BROWSER]) if browser else []
+    nonces = queries.nonces_of(_digest(browser), at_most=NONCES_PER_BROWSER, now=now) if browser else []
     if not nonces:
         raise Refused(refusal("K-424"))
     for nonce in nonces:

@@ -42,6 +42,17 @@ def _stamp() -> tuple[object, object]:
     return authorities, revocation_lists
 
 
+def nonces_of(browser_sha256: str, *, at_most: int, now: datetime) -> list[str]:
+    """Return the challenges that this browser may still answer, the newest first."""
+    with connection.cursor() as cursor:
+        # Plain SQL, like the stamp: every proof of a card asks this.
+        cursor.execute(
+            "SELECT nonce FROM cards_nonce WHERE browser_sha256 = %s AND expires_at > %s ORDER BY id DESC LIMIT %s",
+            [browser_sha256, connection.ops.adapt_datetimefield_value(now), at_most],
+        )
+        return [nonce for (nonce,) in cursor.fetchall()]
+
+
 def path_cache(audience: str) -> PathCache:
     """Return where judged paths are kept: by certificate and version of the authorities, so nothing in it goes stale."""
     # One cache for each audience: a card that is good for staff must not pass as a supplier's.

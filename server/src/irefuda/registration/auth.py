@@ -167,10 +167,25 @@ def registered_card(*, section: Section, fingerprint: str) -> RegisteredCard:
     card = queries.card_of(section=section, fingerprint=fingerprint)
     if card is None:
         raise Refused(refusal("R-120"))
-    if card.status == CardStatus.PROVISIONAL:
-        raise Refused(refusal("R-118"))
-    if card.status == CardStatus.REPLACED:
-        raise Refused(refusal("R-121"))
-    if card.status == CardStatus.CLOSED:
-        raise Refused(refusal("R-122"))
+    _refuse_unless_active(card.status)
     return card
+
+
+def require_registered(*, section: Section, fingerprint: str) -> None:
+    """Let only a card with an active registration go on; asks for nothing but its status.
+
+    :raises Refused: with the reason why this card may not log in here
+    """
+    status = queries.card_status(section=section, fingerprint=fingerprint)
+    if status is None:
+        raise Refused(refusal("R-120"))
+    _refuse_unless_active(status)
+
+
+def _refuse_unless_active(status: str) -> None:
+    if status == CardStatus.PROVISIONAL:
+        raise Refused(refusal("R-118"))
+    if status == CardStatus.REPLACED:
+        raise Refused(refusal("R-121"))
+    if status == CardStatus.CLOSED:
+        raise Refused(refusal("R-122"))

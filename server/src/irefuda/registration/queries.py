@@ -74,6 +74,12 @@ def card_of(*, section: Section, fingerprint: str) -> RegisteredCard | None:
     return _with_company(section, fingerprint=fingerprint)
 
 
+def card_status(*, section: Section, fingerprint: str) -> str | None:
+    """Return the status of the newest registration of this card in the section, or None."""
+    rows = RegisteredCard.objects.filter(section=section, fingerprint=fingerprint).order_by("-registered_at")
+    return rows.values_list("status", flat=True).first()
+
+
 def card_by_id(*, section: Section, card_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
     """Return one registered card if it is the caller's own; another's is as good as not there."""
     return _with_company(section, id=card_id, fingerprint=fingerprint)

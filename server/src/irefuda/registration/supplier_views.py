@@ -370,7 +370,7 @@ def log_in(request: HttpRequest, section: Section) -> HttpResponse:
         return _page(request, "login", section)
     _prove(request, section)
     fingerprint = request.session["card"]["fingerprint"]
-    auth.registered_card(section=section, fingerprint=fingerprint)
+    auth.require_registered(section=section, fingerprint=fingerprint)
     return _go("start", section)
 
 
