@@ -133,3 +133,14 @@ def test_the_proof_follows_at_the_same_address_and_in_production_at_the_hour(dja
     settings.PRACTICE = False
     assert "次の正時（00分）を過ぎてから" in django_app.get(address)
     assert django_app.get(f"{address}receipt.json").json["proof"] is None
+
+
+def test_the_kinds_of_qualification_stand_on_the_pages_of_goods_only(django_app, city):
+    city.supplier.qualifications = {}
+    city.supplier.save()
+    form = main_form(contacts(django_app, city.authority.card()), "same")
+    fill(form, "rep")
+    form["same"] = True
+    shown = form.submit().follow().html.select_one("main")
+    assert "支店名等" in shown.get_text()
+    assert "資格の種類" not in [label.get_text() for label in shown.select("dt")]
