@@ -19,7 +19,7 @@ from django.db import connection, connections
 from openpyxl import Workbook
 from register_files import build
 
-from irefuda.suppliers import operations
+from irefuda.suppliers import operations, queries
 from irefuda.suppliers.models import ColumnMapping, Supplier
 from irefuda.suppliers.register_files import reading
 from irefuda.ui import clock
@@ -236,6 +236,9 @@ def _with_right_sums(packed):
         ("業者番号,商号,有効期限", "1,青森,令和7年2月30日", "F-529　「有効期間の末日」の日付を読み取れません：令和7年2月30日"),
         ("業者番号,商号,有効期限", "1,青森,7/4/1", "F-529"),
         ("業者番号,商号,有効期間", "1,青森,令和7年4月1日", "F-529　「有効期間」"),
+        ("業者番号,商号,有効期間", "1,青森,R9.4.1～R7.3.31", "F-534　「有効期間」の末日（2025-03-31）が、初日（2027-04-01）より前"),
+        ("業者番号,商号,指名停止開始日,指名停止終了日", "1,青森,R7.4.2,R7.4.1", "F-534　「指名停止の期間」"),
+        ("業者番号,商号,代表者", f"1,青森,代表取締役　{'青' * 61}", "F-527　「代表者の氏名」が長すぎます（60文字まで）"),
         ("業者番号,商号,状態", "1,青森,保留", "F-530　「状態」の値が分かりません：保留　→ 有効、停止、取消 のどれかに"),
         ("業者番号,商号,業種,等級", "1,青森,,A", "F-531"),
         ("業種,業者番号,商号", ",1,青森", "F-531"),
@@ -300,6 +303,11 @@ def test_what_a_terminal_would_obey_is_not_printed(works, tmp_path):
     assert "F-530　「状態」の値が分かりません：�31m赤" in told
 
 
+def test_a_trade_s_name_in_the_header_must_be_fit_to_be_stored(works, tmp_path):
+    for label, code in (("舗" * 61, "F-527"), ("舗\u202e装", "F-528"), ("=1+1", "F-526")):
+        assert code in refused(lines(tmp_path, "1,青森,○", header=f"業者番号,商号,希望業種,\r\n,,{label}"))
+
+
 # -- the database
 
 
@@ -310,6 +318,14 @@ def own_works(own_database, django_db_blocker):
         section = make_section(code="9991", category="0", name="入札市（工事・コンサル）")
         make_supplier(section, supplier_number="990000001", name="前からある会社")
         yield section
+
+
+def command(file):
+    return [sys.executable, str(MANAGE), "import_suppliers", str(file), "--agency", "9991", "--category", "works"]
+
+
+def environment(database_url):
+    return {**os.environ, "DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "irefuda.config.settings"}
 
 
 def many(folder):
@@ -391,16 +407,61 @@ def test_who_stops_the_import_stops_all_of_it(own_works, tmp_path):
     assert not ColumnMapping.objects.exists()
 
 
+@pytest.mark.committing
+def test_two_imports_at_once_wait_for_each_other(own_works, own_database, tmp_path):
+    files = []
+    for one, numbers in (("甲", range(1, 1500)), ("乙", range(700, 2200))):
+        (tmp_path / one).mkdir()
+        files.append(lines(tmp_path / one, *(f"{n},{one}建設{n}" for n in numbers)))
+    running = [
+        subprocess.Popen(command(file), env=environment(own_database), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for file in files
+    ]
+    for process in running:
+        _, wrong = process.communicate(timeout=60)
+        assert (process.returncode, wrong) == (0, b"")
+    listed = dict(Supplier.objects.exclude(status="ended").values_list("supplier_number", "name"))
+    outcomes = [
+        {f"{n:09}": f"{one}建設{n}" for n in numbers}
+        for one, numbers in (("甲", range(1, 1500)), ("乙", range(700, 2200)))
+    ]
+    assert listed in outcomes
+    last = "甲" if listed == outcomes[0] else "乙"
+    other = {"甲": "乙", "乙": "甲"}[last]
+    assert queries.search_register(section=own_works, typed=f"{last}建設").more_than_counted
+    assert queries.search_register(section=own_works, typed=f"{other}建設").total == 0
+
+
+@pytest.mark.committing
+def test_an_import_that_is_killed_leaves_the_old_register_or_the_new_one(own_works, own_database, tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command(many(tmp_path)), env=environment(own_database), stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    drawn = b""
+    while "名簿に書き込んでいます [####".encode() not in drawn:
+        drawn += os.read(ours, 65536)
+    process.kill()
+    process.wait()
+    os.close(ours)
+    os.close(theirs)
+    rows = dict(Supplier.objects.values_list("supplier_number", "status"))
+    assert rows == {"990000001": "active"} or (len(rows), rows["990000001"]) == (3001, "ended")
+    # Whatever it left, the next import finds everything in order.
+    call_command("import_suppliers", str(tmp_path / "list.csv"), agency="9991", category="works", stdout=io.StringIO())
+    assert queries.search_register(section=own_works, typed="青森建設3000").total == 1
+
+
 # -- the terminal
 
 
 @pytest.mark.committing
 def test_a_bar_shows_the_progress_on_a_terminal_and_only_there(own_works, own_database, tmp_path):
     file = many(tmp_path)
-    command = [sys.executable, str(MANAGE), "import_suppliers", str(file), "--agency", "9991", "--category", "works"]
-    environment = {**os.environ, "DATABASE_URL": own_database, "DJANGO_SETTINGS_MODULE": "irefuda.config.settings"}
     ours, theirs = pty.openpty()
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
+    done = subprocess.run(
+        command(file), env=environment(own_database), stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True
+    )
     drawn = os.read(ours, 65536).decode()
     os.close(ours)
     os.close(theirs)
@@ -408,6 +469,8 @@ def test_a_bar_shows_the_progress_on_a_terminal_and_only_there(own_works, own_da
     assert "名簿に書き込んでいます [####################" in drawn
     assert drawn.endswith("\r\x1b[K")
     assert "新しく載る会社：3000社" in done.stdout.decode()
-    quiet = subprocess.run([*command, "--dry-run"], env=environment, capture_output=True, timeout=60, check=True)
+    quiet = subprocess.run(
+        [*command(file), "--dry-run"], env=environment(own_database), capture_output=True, timeout=60, check=True
+    )
     assert quiet.stderr == b""
     assert "変わらない会社：3000社" in quiet.stdout.decode()

@@ -15,6 +15,7 @@ from irefuda.agencies.models import Section
 from irefuda.suppliers import search
 from irefuda.suppliers.models import ColumnMapping, Supplier, SupplierStatus
 from irefuda.suppliers.register_files import lines
+from irefuda.suppliers.register_files.columns import DAYS
 from irefuda.suppliers.register_files.fields import Field
 from irefuda.suppliers.register_files.finding import Remembered, open_register
 from irefuda.suppliers.register_files.lines import Line, Register
@@ -27,7 +28,6 @@ BATCH = 1000
 LISTED = 30
 # From so many changed names on it pays to put the whole search in order.
 SETTLED_FROM = 2000
-_DAYS = frozenset({"valid_from", "valid_until", "suspended_from", "suspended_until"})
 
 # Which of these suppliers have registered users, and how many cards: asked of the slice above, which knows.
 RegisteredAmong = Callable[[Sequence[int]], Mapping[int, int]]
@@ -250,7 +250,7 @@ def _write(
     rows = []
     for line, _ in changes:
         values = {
-            column: (value or None) if column in _DAYS else value
+            column: (value or None) if column in DAYS else value
             for column, value in zip(columns, line.values, strict=True)
         }
         values["status"] = _status(line, columns, stored.get(line.supplier_number))

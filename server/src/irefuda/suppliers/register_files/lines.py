@@ -6,66 +6,21 @@ What was read of a supplier is kept as packed bytes, so that a register of 100,0
 from __future__ import annotations
 
 import marshal
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from irefuda.suppliers.register_files import cells
 from irefuda.suppliers.register_files.cells import Wrong
+from irefuda.suppliers.register_files.columns import NAMES
 from irefuda.suppliers.register_files.fields import Field
-from irefuda.suppliers.register_files.header import Column, Header
-from irefuda.suppliers.register_files.marks import is_blank, is_mark, read_mark
+from irefuda.suppliers.register_files.header import Header
 from irefuda.suppliers.register_files.reading import Row
+from irefuda.suppliers.register_files.values import RowReader
 from irefuda_core.refusal import Refusal, Refused, refusal
-from irefuda_core.text import to_half_width
 
 LISTED_PROBLEMS = 1000
 _AS_ABOVE = frozenset({"〃", "″", "同上"})
-_BETWEEN_TRADES = re.compile(r"[、，,;；/／\s]+")
-_TRADE_WITH_GRADE = re.compile(r"(.+?)\s*[(（]([^()（）]{1,4})[)）]")
-
-# The columns of the model: how a field is read, and how long it may be.
-_TEXTS: dict[Field, tuple[str, Callable[[str, Field, int], str], int]] = {
-    Field.CORPORATE_NUMBER: ("corporate_number", cells.read_corporate_number, 13),
-    Field.NAME: ("name", cells.read_text, 100),
-    Field.NAME_KANA: ("name_kana", cells.read_text, 100),
-    Field.REPRESENTATIVE: ("representative", cells.read_text, 120),
-    Field.REPRESENTATIVE_TITLE: ("representative_title", cells.read_text, 60),
-    Field.REPRESENTATIVE_NAME: ("representative_name", cells.read_text, 60),
-    Field.POSTAL_CODE: ("postal_code", cells.read_postal_code, 8),
-    Field.ADDRESS: ("address", cells.read_text, 120),
-    Field.PHONE: ("phone", cells.read_phone, 20),
-    Field.FAX: ("fax", cells.read_phone, 20),
-    Field.BRANCH_NAME: ("branch_name", cells.read_text, 60),
-    Field.AREA: ("area", cells.read_text, 20),
-    Field.VALID_FROM: ("valid_from", cells.read_day, 10),
-    Field.VALID_UNTIL: ("valid_until", cells.read_day, 10),
-    Field.STATUS: ("status", cells.read_standing, 9),
-    Field.SUSPENDED_FROM: ("suspended_from", cells.read_day, 10),
-    Field.SUSPENDED_UNTIL: ("suspended_until", cells.read_day, 10),
-}
-_DELEGATE: dict[Field, tuple[str, Callable[[str, Field, int], str], int]] = {
-    Field.DELEGATE_NAME: ("name", cells.read_text, 60),
-    Field.DELEGATE: ("both", cells.read_text, 120),
-    Field.DELEGATE_TITLE: ("title", cells.read_text, 60),
-    Field.DELEGATE_PERSON: ("person", cells.read_text, 60),
-    Field.DELEGATE_POSTAL_CODE: ("postal_code", cells.read_postal_code, 8),
-    Field.DELEGATE_ADDRESS: ("address", cells.read_text, 120),
-    Field.DELEGATE_PHONE: ("phone", cells.read_phone, 20),
-    Field.DELEGATE_FAX: ("fax", cells.read_phone, 20),
-}
-_PERIODS = {
-    Field.VALID_PERIOD: ("valid_from", "valid_until"),
-    Field.SUSPENDED_PERIOD: ("suspended_from", "suspended_until"),
-}
-_DAYS = ("valid_from", "valid_until", "suspended_from", "suspended_until")
-# How the report names a column of the model.
-NAMES = {column: said.value for said, (column, _, _) in _TEXTS.items()} | {
-    "delegate": "委任先",
-    "qualifications": "資格の種類",
-    "trades": "業種・品目",
-}
 
 
 class Problem(NamedTuple):
@@ -129,23 +84,18 @@ def read(rows: Iterable[Row], header: Header) -> Register:
 
 class _Reader:
     def __init__(self, header: Header) -> None:
-        self.texts: list[tuple[int, Field, str, Callable[[str, Field, int], str], int]] = []
-        self.delegates: list[tuple[int, Field, str, Callable[[str, Field, int], str], int]] = []
-        self.periods: list[tuple[int, Field]] = []
-        self.marks: list[Column] = []
-        self.qualifications: list[Column] = []
-        self.place: dict[Field, int] = {}
-        for column in header.columns:
-            self._arrange(column)
+        try:
+            self.row = RowReader(header)
+        except Wrong as wrong:
+            raise Refused(wrong.reason) from None
         self.width = max(column.place for column in header.columns) + 1
         self.used = [column.place for column in header.columns if column.field is not Field.IGNORED]
-        self.number, self.name = self.place[Field.SUPPLIER_NUMBER], self.place[Field.NAME]
-        self.trade, self.grade = self.place.get(Field.TRADE), self.place.get(Field.GRADE)
-        self.points, self.trades = self.place.get(Field.POINTS), self.place.get(Field.TRADES)
+        self.number, self.name = self.row.place[Field.SUPPLIER_NUMBER], self.row.place[Field.NAME]
+        self.trade = self.row.trade
         # A list by trade has the trade first, and there an empty trade is the one above; else the company has none.
         self.by_trade = self.trade is not None and self.trade < self.number
         self.labels = {part for column in header.columns for part in column.parts}
-        self.register = Register(stored=self._stored())
+        self.register = Register(stored=self.row.stored)
         self.problems: list[Problem] = []
         self.count = 0
         # The company that is being read, when it may have more rows, and the cells of the row above.
@@ -153,40 +103,6 @@ class _Reader:
         self.above: list[str] = []
         # Whether the rows that follow belong to a company whose own row is wrong: one reason is enough.
         self.skipping = False
-
-    def _arrange(self, column: Column) -> None:
-        said = column.field
-        assert said is not None
-        if said in _TEXTS:
-            self.texts.append((column.place, said, *_TEXTS[said]))
-        elif said in _DELEGATE:
-            self.delegates.append((column.place, said, *_DELEGATE[said]))
-        elif said in _PERIODS:
-            self.periods.append((column.place, said))
-        elif said is Field.MARK:
-            self.marks.append(column)
-        elif said is Field.QUALIFICATION:
-            self.qualifications.append(column)
-        self.place[said] = column.place
-
-    def _stored(self) -> tuple[str, ...]:
-        """Return which columns of the model the file fills; what it has no column for stays as it is stored."""
-        stored = [column for _, _, column, _, _ in self.texts if column != "representative"]
-        if Field.REPRESENTATIVE in self.place:
-            stored += ["representative_title", "representative_name"]
-        for _, said in self.periods:
-            stored += _PERIODS[said]
-        if self.delegates:
-            stored.append("delegate")
-        if self.qualifications:
-            stored.append("qualifications")
-        if self.marks or self.trade is not None or self.trades is not None:
-            stored.append("trades")
-        if {"suspended_from", "suspended_until"} & {*stored}:
-            stored.append("status")
-        return tuple(dict.fromkeys(stored))
-
-    # -- rows
 
     def take(self, row: Row) -> None:
         """Read one row."""
@@ -229,7 +145,7 @@ class _Reader:
             if number in self.register.packed:
                 first = marshal.loads(self.register.packed[number])[0]  # noqa: S302 -- our own
                 raise Wrong(refusal("F-524", number=number, line=first))
-            values = self._values(found)
+            values = self.row.values(found)
             if not values["name"]:
                 raise Wrong(refusal("F-523"))
             self._pack(line, number, values)
@@ -246,7 +162,7 @@ class _Reader:
             self.current = {"number": number, "line": first, **dict(zip(self.register.stored, values, strict=True))}
             self._merge(line, found)
             return
-        values = self._values(found)
+        values = self.row.values(found)
         if not values["name"]:
             raise Wrong(refusal("F-523"))
         self.current = {"number": number, "line": line, **values}
@@ -268,7 +184,7 @@ class _Reader:
         """Add a row to the company that is being read; an empty cell is as above, another content is a contradiction."""
         current = self.current
         assert current is not None
-        values = self._values(found)
+        values = self.row.values(found)
         for column in self.register.stored:
             value, before = values[column], current[column]
             if column == "trades":
@@ -283,14 +199,10 @@ class _Reader:
                     raise Wrong(_contradiction(column, current))
                 current[column] = {**before, **value}
             elif column == "status":
-                if self._says_status(found) and value != before:
+                if self.row.says_status(found) and value != before:
                     raise Wrong(_contradiction(column, current))
             elif value and value != before:
                 raise Wrong(_contradiction(column, current))
-
-    def _says_status(self, found: list[str]) -> bool:
-        asked = (Field.STATUS, Field.SUSPENDED_FROM, Field.SUSPENDED_UNTIL, Field.SUSPENDED_PERIOD)
-        return any(found[self.place[said]] for said in asked if said in self.place)
 
     def _put_away(self) -> None:
         if self.current is not None:
@@ -313,102 +225,6 @@ class _Reader:
         if not self.register.packed:
             raise Refused(refusal("F-512"))
         return self.register
-
-    # -- the cells of a row
-
-    def _values(self, found: list[str]) -> dict[str, Any]:
-        """Return what a row says, by the columns of the model.
-
-        :raises Wrong: for the first cell that cannot be stored
-        """
-        values: dict[str, Any] = {
-            column: read_cell(found[place], said, longest) for place, said, column, read_cell, longest in self.texts
-        }
-        for place, said in self.periods:
-            for column, day in zip(_PERIODS[said], cells.read_period(found[place], said), strict=True):
-                values[column] = values.get(column) or day
-        if "representative" in values:
-            _part_person(values, "representative", "representative_title", "representative_name")
-        if "status" in self.register.stored:
-            values.setdefault("status", "active")
-            # Who is under 指名停止 from an open day on is suspended; with a first day the days decide (domain).
-            if values["status"] == "active" and (values.get("suspended_from") or values.get("suspended_until")):
-                values["status"] = "suspended"
-        if self.delegates:
-            values["delegate"] = self._delegate(found)
-        if self.qualifications:
-            values["qualifications"] = {
-                column.parts[-1]: grade
-                for column in self.qualifications
-                if (grade := _mark(found[column.place], column)) is not None
-            }
-        if "trades" in self.register.stored:
-            values["trades"] = self._trades(found)
-        return values
-
-    def _delegate(self, found: list[str]) -> dict[str, str]:
-        said = {
-            key: value
-            for place, what, key, read_cell, longest in self.delegates
-            if (value := read_cell(found[place], what, longest))
-        }
-        if "both" in said:
-            _part_person(said, "both", "title", "person")
-        return {key: value for key, value in said.items() if value}
-
-    def _trades(self, found: list[str]) -> list[dict[str, str]]:
-        trades = [
-            {"name": column.trade, "grade": grade}
-            for column in self.marks
-            if (grade := _mark(found[column.place], column)) is not None
-        ]
-        if self.trades is not None:
-            trades += _listed(found[self.trades], Field.TRADES)
-        if self.trade is not None:
-            own = _listed(found[self.trade], Field.TRADE)
-            for said, place, key in ((Field.GRADE, self.grade, "grade"), (Field.POINTS, self.points, "points")):
-                value = to_half_width(cells.read_text(found[place], said, 10)) if place is not None else ""
-                if value and len(own) != 1:
-                    # One grade beside several trades, or beside none, could belong to any of them.
-                    raise Wrong(refusal("F-531"))
-                if value:
-                    own[0][key] = value
-            trades += own
-        return trades
-
-
-def _part_person(values: dict[str, Any], both: str, title: str, name: str) -> None:
-    """Put 「代表者職氏名」 into its two places; beside a column for the 役職 it is the 氏名 alone."""
-    said = values.pop(both)
-    parted = ("", said) if title in values else cells.split_person(said)
-    values[title] = values.get(title) or parted[0]
-    values[name] = values.get(name) or parted[1]
-
-
-def _mark(cell: str, column: Column) -> str | None:
-    try:
-        return read_mark(cell)
-    except ValueError:
-        assert column.field is not None
-        cells.refuse_formula(cell, column.field)
-        named = Field(column.field).value
-        raise Wrong(
-            refusal("F-530", field=f"{named}：{column.label}", value=cells.short(cell), known="○、等級、空欄")
-        ) from None
-
-
-def _listed(cell: str, said: Field) -> list[dict[str, str]]:
-    """Return the trades of one cell, such as 「土木一式（A）、舗装」."""
-    if is_blank(cell):
-        return []
-    cells.refuse_formula(cell, said)
-    trades: list[dict[str, str]] = []
-    parts = _BETWEEN_TRADES.split(cell) if said is Field.TRADES or "、" in cell else [cell]
-    for part in filter(None, parts):
-        graded = _TRADE_WITH_GRADE.fullmatch(part)
-        name, grade = (graded[1], graded[2]) if graded and is_mark(graded[2]) else (part, "")
-        trades.append({"name": cells.read_text(name, said, 60), "grade": read_mark(grade) or ""})
-    return trades
 
 
 def _contradiction(column: str, current: dict[str, Any]) -> Refusal:

@@ -23,9 +23,10 @@ from irefuda.suppliers import operations
 from irefuda.suppliers.models import SupplierStatus
 from irefuda.suppliers.operations import KINDS, LISTED, Change, Report
 from irefuda.suppliers.register_files.cells import printable
+from irefuda.suppliers.register_files.columns import NAMES
 from irefuda.suppliers.register_files.fields import Field
 from irefuda.suppliers.register_files.header import Unclear
-from irefuda.suppliers.register_files.lines import NAMES, Faulty
+from irefuda.suppliers.register_files.lines import Faulty
 from irefuda.suppliers.register_files.mapping import read_mapping
 from irefuda.ui import clock
 from irefuda_core.refusal import Refusal, Refused, refusal
