@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -26,3 +28,33 @@ def fits(page: Page, name: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         if directory := os.environ.get("IREFUDA_PICTURES"):
             page.screenshot(path=str(Path(directory) / f"{name}-{width}.png"), full_page=True)
+
+
+def state(page: Page, name: str) -> None:
+    """Check a state of a page: it fits, and axe-core finds nothing."""
+    fits(page, name)
+    assert axe(page) == [], name
+
+
+def press(page: Page) -> Page:
+    """Press the site's button and return the popup."""
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="登録").click()
+    return popup.value
+
+
+def site_entry(origin: str) -> str:
+    """Return the lines of a practice site in the program's settings."""
+    return f'[[sites]]\norigin = "{origin}"\nrealm = "practice"\nname = "入札市（練習）"\n'
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, **options: object) -> Iterator[BrowserContext]:
+    """Yield a fresh browser profile; any console error or violation of the content policy fails the test."""
+    opened = browser.new_context(viewport={"width": 900, "height": 700}, locale="ja-JP", **options)  # type: ignore[arg-type]
+    complaints: list[str] = []
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    opened.on("weberror", lambda e: complaints.append(str(e.error)))
+    yield opened
+    opened.close()
+    assert complaints == []

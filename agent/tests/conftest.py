@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from agent_for_tests import SITE, Agent, free_ports, settings_text, wait_until_answering
-from browser_for_tests import ARGUMENTS, CHROMIUM
+from browser_for_tests import ARGUMENTS, CHROMIUM, watched
 from cards_for_tests import SOFTHSM, TestCard, TokenStore, make_card
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from virtual_card import Readers, VirtualCard
 
 from irefuda_core.canonical import canonical_json
 from irefuda_core.documents import ENVELOPE, registration_application
@@ -104,27 +107,53 @@ def shared_agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
         yield start(conf=TokenStore(directory / "store").conf)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Playwright, which has the thread's event loop: a module with browser tests can call no asyncio.run()."""
+    with sync_playwright() as started:
+        yield started
 
 
-@contextlib.contextmanager
-def watched(browser: Browser, **options: object) -> Iterator[BrowserContext]:
-    """Yield a fresh browser profile; any console error or violation of the content policy fails the test."""
-    opened = browser.new_context(viewport={"width": 900, "height": 700}, locale="ja-JP", **options)  # type: ignore[arg-type]
-    complaints: list[str] = []
-    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    opened.on("weberror", lambda e: complaints.append(str(e.error)))
-    yield opened
-    opened.close()
-    assert complaints == []
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     with watched(browser) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def two_readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Readers]:
+    """pcscd with two virtual card readers, both empty."""
+    readers = Readers(tmp_path_factory.mktemp("readers"), ports=neighbouring_ports())
+    readers.wait_until_ready()
+    yield readers
+    readers.stop()
+
+
+def neighbouring_ports() -> tuple[int, int]:
+    """Return two free ports side by side, below those that the system gives out by itself meanwhile."""
+    while True:
+        first = 20000 + secrets.randbelow(8000)
+        with contextlib.suppress(OSError), socket.create_server(("", first)), socket.create_server(("", first + 1)):
+            return first, first + 1
+
+
+@pytest.fixture
+def insert(two_readers: Readers) -> Iterator[Callable[..., VirtualCard]]:
+    """Yield a function that puts a card into a reader (0 or 1); all are pulled at the end."""
+    inserted: list[VirtualCard] = []
+
+    def put(card: VirtualCard, reader: int = 0) -> VirtualCard:
+        card.insert(two_readers.ports[reader])
+        inserted.append(card)
+        return card
+
+    yield put
+    for card in inserted:
+        card.pull()

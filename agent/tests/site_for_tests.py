@@ -33,10 +33,12 @@ class Site:
     nonces: list[str] = field(default_factory=list)
     posts: list[dict[str, str]] = field(default_factory=list)
     to_sign: dict[str, str] = field(default_factory=dict)
+    address: str = "http://localhost"
+    plain: str = ""
 
     @property
     def origin(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def page(self, kind: str) -> str:
         names = (
@@ -60,6 +62,10 @@ class Site:
         async def page(request: Request) -> Response:
             return HTMLResponse(self.page(request.path_params["kind"]), headers=headers)
 
+        async def plain(request: Request) -> Response:
+            """A page without any policy, for attacks: it holds what the test puts there."""
+            return HTMLResponse(f'<!doctype html><title>plain</title><link rel="icon" href="data:,">{self.plain}')
+
         async def nonce(request: Request) -> Response:
             assert request.headers["x-csrftoken"] == "for-the-form"
             self.nonces.append(base64.b64encode(secrets.token_bytes(33)).decode())
@@ -80,6 +86,7 @@ class Site:
                 Route("/card-dialogue.js", script),
                 Route("/card/nonce/", nonce, methods=["POST"]),
                 Route("/present/", present, methods=["POST"]),
+                Route("/plain/", plain),
                 Route("/{kind}", page),
             ]
         )
@@ -88,9 +95,9 @@ class Site:
 class RunningSite:
     """Serves a `Site` on a thread until the block ends."""
 
-    def __init__(self, agent_ports: list[int], **options: object) -> None:
+    def __init__(self, agent_ports: list[int], address: str = "http://localhost", **options: object) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.site = Site(self.listener.getsockname()[1], agent_ports)
+        self.site = Site(self.listener.getsockname()[1], agent_ports, address=address)
         config = uvicorn.Config(self.site.application(), log_level="warning", lifespan="off", ws="none", **options)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.listener]})

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from agent_for_tests import free_ports
-from browser_for_tests import axe, fits
-from cards_for_tests import PIN
-from playwright.sync_api import Page
+from browser_for_tests import press, site_entry, state
+from cards_for_tests import PIN, make_card
 from site_for_tests import RunningSite
 
 from irefuda_core import jws, possession
 
 pytestmark = pytest.mark.browser
-
-
-def press(page: Page) -> Page:
-    """Press the site's button and return the popup."""
-    with page.expect_popup() as popup:
-        page.get_by_role("button", name="登録").click()
-    return popup.value
-
-
-def site_entry(origin: str) -> str:
-    return f'[[sites]]\norigin = "{origin}"\nrealm = "practice"\nname = "入札市（練習）"\n'
 
 
 @pytest.fixture
@@ -48,8 +37,7 @@ def test_a_person_logs_in_with_the_keyboard_alone(running, context, good_card):
     popup.get_by_text("りんごと青い海").wait_for()
     popup.get_by_text("株式会社山田建設").wait_for()
     assert popup.get_by_text(site.origin).is_visible()
-    fits(popup, "choosing")
-    assert axe(popup) == []
+    state(popup, "choosing")
     popup.keyboard.type(PIN)
     popup.keyboard.press("Tab")
     popup.keyboard.type("鈴木係長")
@@ -73,8 +61,7 @@ def test_a_document_is_shown_and_signed(running, context, good_card, application
     popup.get_by_role("heading", name="利用者登録申請書").wait_for()
     assert popup.get_by_text("証明書シリアル番号").is_visible()
     popup.get_by_text("山田 太郎").wait_for()
-    fits(popup, "signing")
-    assert axe(popup) == []
+    state(popup, "signing")
     popup.get_by_label("PIN番号:").fill(PIN)
     popup.get_by_role("button", name="OK").click()
     page.get_by_role("heading", name="受け取りました").wait_for()
@@ -93,8 +80,7 @@ def test_a_wrong_pin_is_explained_and_can_be_typed_again(running, context):
     popup.get_by_role("button", name="OK").click()
     popup.get_by_text("PIN番号が違います。").wait_for()
     assert popup.get_by_label("PIN番号:").input_value() == ""
-    fits(popup, "wrong-pin")
-    assert axe(popup) == []
+    state(popup, "wrong-pin")
     popup.get_by_label("PIN番号:").fill(PIN)
     popup.get_by_role("button", name="OK").click()
     page.get_by_role("heading", name="受け取りました").wait_for()
@@ -109,3 +95,46 @@ def test_cancelling_tells_the_site_and_sends_nothing(running, context):
     popup.get_by_role("button", name="キャンセル").click()
     page.get_by_text("キャンセルしました。").wait_for()
     assert site.posts == []
+
+
+def test_an_expired_card_is_shown_beside_a_good_one_and_cannot_be_chosen(store, running, context):
+    site, _ = running
+    store.insert(make_card(company="期限切れ商会", ends=timedelta(days=-1)))
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    popup = press(page)
+    popup.get_by_text("ICカードの有効期限が切れています。").wait_for()
+    state(popup, "expired")
+    assert popup.get_by_role("radio", disabled=True).count() == 1
+    assert popup.get_by_role("radio", checked=True).count() == 1
+
+
+def test_a_popup_that_no_site_opened_says_where_to_go_back_to(shared_agent, context):
+    popup = context.new_page()
+    popup.goto(shared_agent.origin + "/")
+    popup.get_by_text("電子入札システムの画面に戻ってください。").wait_for()
+    state(popup, "no-opener")
+
+
+def test_a_popup_waits_for_the_site_to_speak(running, context):
+    site, agent = running
+    site.plain = f"""<button onclick="window.open('{agent.origin}/')">open</button>"""
+    page = context.new_page()
+    page.goto(site.origin + "/plain/")
+    with page.expect_popup() as opened:
+        page.get_by_role("button").click()
+    opened.value.get_by_text("サイトからの呼び出しを待っています。").wait_for()
+    state(opened.value, "waiting")
+
+
+def test_a_program_that_ends_is_said_in_its_popup(running, browser):
+    site, agent = running
+    context = browser.new_context()  # Chromium itself complains of the broken connection
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    popup = press(page)
+    popup.get_by_text("株式会社山田建設").wait_for()
+    agent.process.terminate()
+    popup.get_by_text("補助アプリが終了しました。").wait_for()
+    state(popup, "program-ended")
+    context.close()

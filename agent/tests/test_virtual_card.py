@@ -6,12 +6,9 @@ The program is the same as with SoftHSM2; only the module in its settings is ano
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import secrets
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psutil
@@ -25,37 +22,6 @@ from irefuda_agent.settings import Module
 from irefuda_core import possession
 
 pytestmark = pytest.mark.virtual_card
-
-
-@pytest.fixture(scope="module")
-def two_readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Readers]:
-    readers = Readers(tmp_path_factory.mktemp("readers"), ports=neighbouring_ports())
-    readers.wait_until_ready()
-    yield readers
-    readers.stop()
-
-
-def neighbouring_ports() -> tuple[int, int]:
-    """Return two free ports side by side, below those that the system gives out by itself meanwhile."""
-    while True:
-        first = 20000 + secrets.randbelow(8000)
-        with contextlib.suppress(OSError), socket.create_server(("", first)), socket.create_server(("", first + 1)):
-            return first, first + 1
-
-
-@pytest.fixture
-def insert(two_readers: Readers) -> Iterator[Callable[..., VirtualCard]]:
-    """Yield a function that puts a card into a reader (0 or 1); all are pulled at the end."""
-    inserted: list[VirtualCard] = []
-
-    def put(card: VirtualCard, reader: int = 0) -> VirtualCard:
-        card.insert(two_readers.ports[reader])
-        inserted.append(card)
-        return card
-
-    yield put
-    for card in inserted:
-        card.pull()
 
 
 @pytest.fixture

@@ -78,7 +78,8 @@ async function findAgent(popup, origins, form) {
     for (const wait of [WAIT_FOR_PORT, WAIT_FOR_LATE_PORT]) {
       for (const [index, origin] of origins.entries()) {
         if (wait !== WAIT_FOR_PORT || index > 0) popup.location.replace(`${origin}/`);
-        for (let waited = 0; waited < wait && ready === null && !popup.closed; waited += 50) await sleep(50);
+        // By the clock, not by counting: on a busy computer every sleep is longer than asked for.
+        for (const until = performance.now() + wait; performance.now() < until && ready === null && !popup.closed;) await sleep(50);
         if (ready !== null) return ready;
         if (popup.closed) throw new Refused("C-214");
       }
