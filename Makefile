@@ -28,7 +28,7 @@ test-core: setup ## the rulebook and the verifier
 	$(PYTEST) core/tests -n $(WORKERS)
 
 test-agent: setup ## the companion program, with SoftHSM2 and the virtual card
-	$(PYTEST) agent/tests
+	$(PYTEST) agent/tests -n $(WORKERS)
 
 test-sqlite: setup ## the server on SQLite
 	$(PYTEST) server/tests -m "not browser and not soak" -n $(WORKERS)
