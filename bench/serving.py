@@ -67,7 +67,7 @@ def environment(*, state: Path, database_url: str, port: int = 8000) -> dict[str
 
 def manage(*arguments: str, env: dict[str, str]) -> None:
     """Run one of the server's commands to its end."""
-    subprocess.run([sys.executable, str(MANAGE), *arguments], env=env, check=True)
+    subprocess.run([sys.executable, str(MANAGE), *arguments], env=env, check=True, stdout=subprocess.DEVNULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,16 @@ def web(*, env: dict[str, str], port: int, site: str = "supplier", application: 
     if application:
         command = [*command[:-1], application]
     started = time.monotonic()
-    process = subprocess.Popen(command, env={**env, "IREFUDA_SITE": site})
+    log = Path(env["IREFUDA_STATE_DIR"]) / f"web-{port}.log"
+    with log.open("wb") as noted:
+        process = subprocess.Popen(command, env={**env, "IREFUDA_SITE": site}, stderr=noted)
     try:
         _await_answer(port, "localhost" if site == "supplier" else "open.localhost", process)
         yield Web(port, process, time.monotonic() - started)
+    except BaseException:
+        # What was asked of the site went wrong; the site's own account of it is about to be removed.
+        sys.stderr.write(log.read_text()[-4000:])
+        raise
     finally:
         _stop(process)
 
