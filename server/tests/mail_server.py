@@ -27,6 +27,8 @@ class Postbox:
     """What arrived, and how to answer: per recipient a list of answers, the first of which is used up each time."""
 
     mails: list[EmailMessage] = field(default_factory=list)
+    # Answers to MAIL, whoever the mail is for.
+    at_sender: list[str] = field(default_factory=list)
     at_recipient: dict[str, list[str]] = field(default_factory=dict)
     at_content: dict[str, list[str]] = field(default_factory=dict)
     seconds_per_mail: float = 0.0
@@ -36,6 +38,14 @@ class Postbox:
 
     def times_arrived(self) -> Counter[str]:
         return Counter(mail["Message-ID"] for mail in self.mails)
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self.at_sender.pop(0) if self.at_sender else ACCEPTED
+        if answer == ACCEPTED:
+            envelope.mail_from = address
+        return answer
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +176,61 @@ def test_a_refusal_for_now_is_tried_again_later_and_later(postbox, watch, phase,
     assert (again(notice).state, again(notice).last_error) == ("sent", "")
     assert postbox.times_arrived() == {notice.message_id: 1}
     assert not Bounce.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("reply", ["550 5.1.8 no such sender", "553 not your address", "554 5.7.1 access denied"])
+def test_a_refusal_of_our_own_sender_fails_no_notice(postbox, watch, reply):
+    notices = [queue(), queue("other@example.jp")]
+    postbox.at_sender = [reply] * 2
+    run_once(watch)
+    assert [(again(n).state, again(n).attempts) for n in notices] == [("queued", 1)] * 2
+    watch.time += timedelta(minutes=1)
+    run_once(watch)
+    assert postbox.times_arrived() == {n.message_id: 1 for n in notices}
+    assert not Bounce.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "reply", ["550 5.7.1 relaying denied", "554 5.7.1 access denied", "550 5.7.26 not authenticated"]
+)
+def test_a_relay_that_does_not_let_us_through_speaks_of_us(postbox, watch, reply):
+    postbox.at_recipient["keiri@example.jp"] = [reply]
+    notice = queue()
+    run_once(watch)
+    assert (again(notice).state, Bounce.objects.count()) == ("queued", 0)
+    watch.time += timedelta(minutes=1)
+    run_once(watch)
+    assert postbox.times_arrived() == {notice.message_id: 1}
+
+
+@pytest.mark.django_db
+def test_a_content_that_is_refused_by_policy_is_refused_for_good(postbox, watch):
+    postbox.at_content["keiri@example.jp"] = ["550 5.7.1 this content is not taken"]
+    notice = queue()
+    run_once(watch)
+    assert again(notice).state == "failed"
+
+
+@pytest.mark.django_db
+def test_what_failed_lately_is_queued_again_on_request_and_may_fail_again(postbox, watch, monkeypatch, capsys):
+    postbox.at_recipient = {"old@example.jp": ["550 5.1.1 no"], "gone@example.jp": ["550 5.1.1 no"] * 2}
+    old = queue("old@example.jp")
+    run_once(watch)
+    watch.time += timedelta(hours=3)
+    gone, sent = queue("gone@example.jp"), queue("sent@example.jp")
+    run_once(watch)
+    monkeypatch.setattr("irefuda.ui.clock.now", watch)
+    watch.time += timedelta(hours=1)
+    call_command("send_notices", retry_failed=2)
+    assert capsys.readouterr().out == "queued again 1\n"
+    assert [again(n).state for n in (old, gone, sent)] == ["failed", "queued", "sent"]
+    run_once(watch)
+    assert (again(gone).state, again(gone).attempts, gone.bounces.count()) == ("failed", 2, 2)
+    call_command("send_notices", retry_failed=2)
+    run_once(watch)
+    assert postbox.times_arrived() == {gone.message_id: 1, sent.message_id: 1}
 
 
 def test_waiting_grows_to_an_hour_and_never_ends():

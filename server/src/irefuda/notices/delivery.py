@@ -156,8 +156,10 @@ class MailServer:
             raise NotTaken(0, f"no mail can be made of it: {failure}", permanent=True) from failure
         try:
             with self._limited(smtp):
-                _expect_success(smtp.mail(_envelope(settings.DEFAULT_FROM_EMAIL)))
-                _expect_success(smtp.rcpt(_envelope(notice.to)))
+                # MAIL names our sender alone: whatever its refusal says, it says of us and not of this notice.
+                _expect_success(smtp.mail(_envelope(settings.DEFAULT_FROM_EMAIL)), of_us=True)
+                answer = smtp.rcpt(_envelope(notice.to))
+                _expect_success(answer, of_us=_forbids(answer[1]))
                 if not still_ours():
                     raise NotTaken(0, "the claim ran out before the message was handed over", permanent=False)
                 _expect_success(smtp.data(content))
@@ -205,14 +207,20 @@ def _envelope(text: str) -> str:
     return _address(text).addr_spec
 
 
-def _expect_success(reply: tuple[int, bytes]) -> None:
+def _expect_success(reply: tuple[int, bytes], *, of_us: bool = False) -> None:
     if not 200 <= reply[0] <= 299:
-        raise _not_taken(*reply)
+        raise _not_taken(*reply, of_us=of_us)
 
 
-def _not_taken(code: int, reply: bytes | str) -> NotTaken:
+def _forbids(reply: bytes) -> bool:
+    """Return whether a server will not relay for us (RFC 3463, X.7.X): a setting is wrong, not the address."""
+    found = ENHANCED_STATUS.match(reply.decode("utf-8", "replace"))
+    return found is not None and found[1].split(".")[1] == "7"
+
+
+def _not_taken(code: int, reply: bytes | str, *, of_us: bool = False) -> NotTaken:
     text = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
-    return NotTaken(code, text, permanent=500 <= code <= 599 and code not in OUR_OWN_FAULT)
+    return NotTaken(code, text, permanent=500 <= code <= 599 and not of_us and code not in OUR_OWN_FAULT)
 
 
 def _words(failure: Exception) -> str:
@@ -276,6 +284,14 @@ def record_not_taken(notice: Notice, reason: NotTaken, *, now: datetime) -> None
                 recorded_at=now,
                 source=str(notice.attempts),
             )
+
+
+def retry_failed(*, since: datetime, now: datetime) -> int:
+    """Queue again what was refused for good since then, and return how many; attempts and bounces stay as they are."""
+    bounced = Bounce.objects.filter(action="failed", recorded_at__gte=since)
+    # The state is asked of the row itself: of two at once, the second finds it queued, or claimed by a worker already.
+    failed = Notice.objects.filter(state=State.FAILED, id__in=bounced.values("notice_id"))
+    return failed.update(state=State.QUEUED, next_attempt_at=now, sent_at=None)
 
 
 def retry_after(attempts: int) -> timedelta:

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,8 +22,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="send what is due now, then end")
+        parser.add_argument(
+            "--retry-failed",
+            type=int,
+            metavar="HOURS",
+            help="send nothing: queue again what was refused for good in the last HOURS, then end",
+        )
 
-    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+    def handle(self, *args: Any, once: bool, retry_failed: int | None, **options: Any) -> None:
+        if retry_failed is not None:
+            now = clock.now()
+            queued = delivery.retry_failed(since=now - timedelta(hours=retry_failed), now=now)
+            self.stdout.write(f"queued again {queued}")
+            return
         stop = delivery.StopRequest()
         for number in (signal.SIGTERM, signal.SIGINT):
             # The mail in hand is finished and written down before the end.
