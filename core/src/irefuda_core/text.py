@@ -231,6 +231,20 @@ def search_terms(value: str) -> list[str]:
     return [key[i : i + 2] for i in range(len(key))]
 
 
+def search_words(typed: str) -> list[str]:
+    """Return the words of what was typed into a search, without the kind of company, which each register writes its own way."""
+    bodies = [_without_legal_form(word) for word in typed.split()]
+    # Who types nothing but 「株式会社」 means it.
+    return [body for body in bodies if body] or typed.split()
+
+
+def _without_legal_form(word: str) -> str:
+    key = name_key(word)
+    if key.legal_form:
+        return key.body
+    return "" if unicodedata.normalize("NFKC", word).upper() in _LEGAL_FORMS else word
+
+
 def query_terms(value: str) -> list[str]:
     """Return the terms that must stand one after the other; one character is the beginning of a term instead."""
     key = fold_for_search(value)

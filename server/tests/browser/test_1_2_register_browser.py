@@ -209,7 +209,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
     expect(printed.page.get_by_text("番目に記録されています")).to_be_visible()
     person.look("print", printed)
     printed.page.pdf(path=str(tmp_path / "print.pdf"), prefer_css_page_size=True)
-    for words in (company_id, card["serial"], "利用者情報", "青森花子", "証明書に記載なし", "受付票"):
+    for words in (company_id, card["serial"], "利用者情報", "青森花子", "証明書に記載なし", "受付の控え"):
         assert words in text_of(tmp_path / "print.pdf")
     (tmp_path / "made.pdf").write_bytes(fetched(printed.page, "user.pdf"))
     for words in (company_id, card["serial"], "利用者情報"):

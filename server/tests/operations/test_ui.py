@@ -80,7 +80,7 @@ def test_a_form_of_another_site_is_refused_in_the_site_s_look(request_of_page: H
     assert "画面の有効期限が切れました" in response.content.decode()
 
 
-@pytest.mark.parametrize(("step", "position"), [(1, "4段階中1"), (4, "4段階中4")])
+@pytest.mark.parametrize(("step", "position"), [(1, "4段階のうち1段階目"), (4, "4段階のうち4段階目")])
 def test_steps_say_where_one_is(step: int, position: str) -> None:
     shown = render_to_string("ui/steps.html", {"step": step})
     assert position in shown

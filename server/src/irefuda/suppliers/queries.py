@@ -105,7 +105,7 @@ def search_register(*, section: Section, typed: str, page: int = 1) -> Found:
 
     Several words must all be there. A single word of letters and digits is the beginning of a 業者番号 as well.
     """
-    words = typed[:LONGEST_QUERY].split()
+    words = text.search_words(typed[:LONGEST_QUERY])
     page = min(max(page, 1), LAST_PAGE)
     start = (page - 1) * PAGE
     # One query tells the page, whether there is a next one, and the count as far as it is told.
