@@ -138,3 +138,14 @@ def test_a_program_that_ends_is_said_in_its_popup(running, browser):
     popup.get_by_text("補助アプリが終了しました。").wait_for()
     state(popup, "program-ended")
     context.close()
+
+
+def test_a_pin_typed_in_full_width_costs_no_try(running, context):
+    site, _ = running
+    page = context.new_page()
+    page.goto(site.origin + "/authenticate")
+    popup = press(page)
+    popup.get_by_text("株式会社山田建設").wait_for()
+    popup.get_by_label("PIN番号:").fill("".join(chr(ord(digit) + 0xFEE0) for digit in PIN))
+    popup.get_by_role("button", name="OK").click()
+    page.get_by_role("heading", name="受け取りました").wait_for()

@@ -185,6 +185,9 @@ function showTries() {
 
 // ---- the PIN ----
 
+// A PIN has no full-width characters: who left the Japanese input on must not lose a try for it.
+const halfWidth = (typed) => typed.replace(/[！-～]/g, (c) => String.fromCharCode(c.charCodeAt(0) - 0xfee0));
+
 async function useCard(event) {
   event.preventDefault();
   if (accessing) return;
@@ -197,7 +200,7 @@ async function useCard(event) {
   }
   const body = {
     card: { module: card.module, slot_id: card.slot_id, token_serial: card.token_serial, fingerprint: card.fingerprint },
-    pin: at("pin").value,
+    pin: halfWidth(at("pin").value),
     person_in_charge: at("person").value,
     last_try_confirmed: at("last-try").checked,
   };

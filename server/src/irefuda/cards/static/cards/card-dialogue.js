@@ -1,7 +1,7 @@
 // The site's end of the card dialogue: button -> popup of the companion program -> postMessage -> hidden inputs -> form.
 // The PIN is typed in the popup, which is another origin: no script of this site can see it.
 
-const POPUP = "popup,width=480,height=680";
+const POPUP = "popup,width=480,height=760";
 // Three ports have to be tried, and the person told what to do, within 3 seconds.
 const WAIT_FOR_PORT = 850;
 const WAIT_FOR_LATE_PORT = 3000;
