@@ -144,9 +144,11 @@ def ledger_key() -> bytes:
 APPLICATION = documents.registration_application.typ("practice")
 
 
-def make_presenter(card: Issued, *, demo: bool = False, address: str = "192.0.2.1") -> operations.Presenter:
+def make_presenter(
+    card: Issued, *, demo: bool = False, person: str = "係 太郎", address: str = "192.0.2.1"
+) -> operations.Presenter:
     """Return who acts with this card."""
-    return operations.Presenter(cards.read(card.der), demo, "係 太郎", address)
+    return operations.Presenter(cards.read(card.der), demo, person, address)
 
 
 def look_up(city: City, card: Issued, *, now: datetime, **typed: str) -> Draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from datetime import timedelta
 
@@ -10,11 +11,13 @@ from builders import sign_document, trust_authority
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.core.management import call_command
 from steps import TYP, fill, main_form, present, register, send, sign_and_register, way_in
 from webtest import TestApp
 
 from irefuda.ledger.models import Entry
 from irefuda.notices.models import Notice
+from irefuda.registration import audit
 from irefuda.registration.models import Draft, RegisteredCard, Registration
 from irefuda.ui import clock
 
@@ -201,6 +204,23 @@ def test_a_form_from_a_draft_that_changed_meanwhile_registers_nothing(app, city)
     assert rows() == [1, 0, 0, 0, 0]
     sign_and_register(fresh, card)
     assert RegisteredCard.objects.get().office["person"] == "青森 次郎"
+
+
+def test_another_person_in_charge_takes_up_the_draft_and_signs_under_the_own_name(app, city, settings, tmp_path):
+    card = city.authority.card()
+    stale = check_page(app, card)
+    present(app, app.get("/9992/goods/registration/menu/"), card, person="経理 次郎")
+    # 「登録内容確認」 is still open in another tab, in the name of who went home.
+    answer = sign_and_register(stale, card)
+    assert "R-126" in answer
+    check = app.get(CHECK).follow()
+    assert "経理 次郎" in check
+    assert "係 太郎" not in check
+    sign_and_register(check, card)
+    assert RegisteredCard.objects.get().person_in_charge == "経理 次郎"
+    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
+    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    assert [line for line in map(str, audit.findings(clock.now())) if "person_in_charge" in line] == []
 
 
 @pytest.mark.parametrize(

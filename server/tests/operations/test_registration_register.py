@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from builders import (
+    APPLICATION,
     CONTACT,
     ledger_key,
     look_up,
@@ -215,6 +216,56 @@ def test_a_long_person_in_charge_by_bytes_is_kept_whole(city, authority):
     )
     done.refresh_from_db()
     assert done.person_in_charge == person
+
+
+def test_the_person_in_charge_who_signs_is_the_one_who_is_logged_in(city, authority):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    late = {"presenter": make_presenter(card, person="経理 次郎"), "rules_now": NOON, "now": NOON}
+    signed = {
+        "section": city.section,
+        "draft_id": draft.id,
+        "jws": sign_document(card, draft.document, APPLICATION),
+        "salt": bytes(16),
+    }
+    assert refused(operations.register_card, **late, **signed) == ["R-126"]
+    draft_shown = draft.document
+    shown = operations.renew_document(draft=draft, **late)
+    assert json.loads(shown.document)["person_in_charge"] == "経理 次郎"
+    assert json.loads(shown.document)["document_id"] != json.loads(draft_shown)["document_id"]
+    assert refused(operations.register_card, **late, **signed) == ["R-117"]
+    signed["jws"] = sign_document(card, shown.document, APPLICATION)
+    assert operations.register_card(**late, **signed).person_in_charge == "経理 次郎"
+
+
+def test_the_document_stays_as_it_is_while_its_person_in_charge_does(city, authority):
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    later = NOON + timedelta(minutes=5)
+    who = {"presenter": make_presenter(card), "rules_now": later, "now": later}
+    assert operations.renew_document(draft=draft, **who).document == draft.document
+    assert Draft.objects.get().updated_at == NOON
+
+
+# -- two tabs, two companies
+
+
+def test_a_document_for_one_company_registers_no_other_of_the_same_data(city, authority):
+    twin = make_supplier(city.section, supplier_number="990000002")
+    card = authority.card()
+    draft = prepare(city, card, now=NOON)
+    Draft.objects.filter(id=draft.id).update(supplier=twin)
+    assert refused(press_register, city, card, draft, now=NOON) == ["R-116"]
+
+
+def test_a_document_is_not_written_into_a_draft_that_is_another_company_s_by_now(city, authority):
+    make_supplier(city.section, supplier_number="990000002")
+    card = authority.card()
+    stale = look_up(city, card, now=NOON)
+    look_up(city, card, now=NOON, supplier_number="990000002")
+    who = {"section": city.section, "draft": stale, "presenter": make_presenter(card), "rules_now": NOON, "now": NOON}
+    assert refused(operations.prepare_document, **who, answers=operations.Answers(CONTACT, CONTACT)) == ["R-115"]
+    assert Draft.objects.get().document == ""
 
 
 # -- drafts

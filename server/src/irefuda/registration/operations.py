@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.template.loader import render_to_string
 
 from irefuda.agencies.models import Category, Section
@@ -178,7 +178,8 @@ def prepare_document(
 ) -> Draft:
     """Write the exact document that the card will be asked to sign; `register_card` judges it, this only writes it down.
 
-    :raises Refused: R-125 when register or certificate hold what no document can
+    :raises Refused: R-125 when register or certificate hold what no document can; R-115 when the draft is no longer
+        there, or has become another company's in another tab
     """
     draft.document = canonical.canonical_json(
         _application(
@@ -195,8 +196,30 @@ def prepare_document(
     except documents.UnknownDocument:
         # The form's own fields are clean; a register or a certificate may hold what no document can.
         raise Refused(refusal("R-125")) from None
-    Draft.objects.filter(id=draft.id).update(document=draft.document, updated_at=now)
+    if not _same_draft(draft).update(document=draft.document, updated_at=now):
+        raise Refused(refusal("R-115"))
     return draft
+
+
+def renew_document(*, draft: Draft, presenter: Presenter, rules_now: datetime, now: datetime) -> Draft:
+    """Write the document anew in the name of who is logged in now: whoever signs is the 担当者 that it names.
+
+    :raises Refused: R-115 when another tab has changed the draft meanwhile
+    """
+    before = draft.document
+    document = canonical.parse_canonical(before.encode())
+    if document["person_in_charge"] == presenter.person_in_charge:
+        return draft
+    renewed = {**document, **_fresh(rules_now), "person_in_charge": presenter.person_in_charge}
+    draft.document = canonical.canonical_json(renewed).decode()
+    if not _same_draft(draft).filter(document=before).update(document=draft.document, updated_at=now):
+        raise Refused(refusal("R-115"))
+    return draft
+
+
+def _same_draft(draft: Draft) -> QuerySet[Draft]:
+    """Return the draft's row, unless a look-up in another tab has put another company into it."""
+    return Draft.objects.filter(id=draft.id, supplier=draft.supplier)
 
 
 def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, rules_now: datetime) -> bool:
@@ -222,18 +245,12 @@ def _application(
     rules_now: datetime,
 ) -> dict[str, str | int]:
     card = presenter.card
-    company = suppliers.company_shown(supplier)
     fields: dict[str, str | int] = {
         "type": documents.registration_application.name,
         "realm": settings.REALM,
         "origin": settings.SUPPLIER_ORIGIN,
-        "document_id": str(uuid.uuid4()),
-        "issued_at": rules_now.astimezone(JST).isoformat(timespec="seconds"),
-        "agency_code": section.agency.code,
-        "agency_name": section.agency.name,
-        "category": Category(section.category).label,
-        "supplier_number": supplier.supplier_number,
-        **company,
+        **_fresh(rules_now),
+        **_company(section, supplier),
         "card_company_name": shown(card.company_name),
         "card_company_address": shown(card.company_address),
         "card_holder_name": shown(card.holder_name),
@@ -247,6 +264,25 @@ def _application(
     fields |= {f"rep_{name}": representative.get(name, "") for name in CONTACT_FIELDS}
     fields |= {f"card_office_{name}": office.get(name, "") for name in CONTACT_FIELDS}
     return fields
+
+
+def _fresh(rules_now: datetime) -> dict[str, str]:
+    """Return what makes a document one of its own."""
+    return {
+        "document_id": str(uuid.uuid4()),
+        "issued_at": rules_now.astimezone(JST).isoformat(timespec="seconds"),
+    }
+
+
+def _company(section: Section, supplier: Supplier) -> dict[str, str]:
+    """Return which company applies, and where, as the document says it."""
+    return {
+        "agency_code": section.agency.code,
+        "agency_name": section.agency.name,
+        "category": Category(section.category).label,
+        "supplier_number": supplier.supplier_number,
+        **suppliers.company_shown(supplier),
+    }
 
 
 def register_card(
@@ -298,8 +334,11 @@ def _register(
         raise Refused(refusal("R-115"))
     document = canonical.parse_canonical(draft.document.encode())
     supplier = suppliers.find(section=section, supplier_number=draft.supplier.supplier_number)
-    if supplier is None or any(document[name] != value for name, value in suppliers.company_shown(supplier).items()):
+    if supplier is None or any(document[name] != value for name, value in _company(section, supplier).items()):
         raise Refused(refusal("R-116"))
+    if document["person_in_charge"] != presenter.person_in_charge:
+        # Somebody else has logged in with this card since it was shown; the ledger must name who signed.
+        raise Refused(refusal("R-126"))
     # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
     registration = _hold_registration(section, supplier)
     agrees = _ask_rulebook(section, supplier, presenter, rules_now)
@@ -328,7 +367,7 @@ def _register(
         expires_at=presenter.card.not_after,
         status=CardStatus.ACTIVE if agrees else CardStatus.PROVISIONAL,
         office=_contact(document, "card_office"),
-        person_in_charge=presenter.person_in_charge,
+        person_in_charge=str(document["person_in_charge"]),
         application=jws,
         ledger_entry=entry.id,
         receipt=ledger.receipt_for(entry),
