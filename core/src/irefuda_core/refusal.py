@@ -245,7 +245,7 @@ CATALOGUE: Mapping[str, Wording] = {
     # -- T: hours and sessions
     "T-301": Wording(
         "ログインしていないか、操作がない時間が続いたため終了しました。",
-        "入力した内容は保存されています。メニューに戻り、もう一度ICカードで入ってください。",
+        "{kept}メニューに戻り、もう一度ICカードで入ってください。",
     ),
     "T-302": Wording("受付時間外です。", "次の受付開始は{opens}です。それまでに入力した内容は保存されています。"),
     # -- F: files of the register

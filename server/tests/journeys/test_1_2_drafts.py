@@ -22,6 +22,8 @@ from irefuda.registration.models import Draft, RegisteredCard, Registration
 from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
+SAVED = "「利用者登録」の画面で入力した内容は保存されています。"
+NOT_SAVED = "いま送られた内容は保存されていません。"
 LOOKUP, CONTACTS, CHECK = (f"/9992/goods/registration/{name}/" for name in ("lookup", "contacts", "check"))
 
 
@@ -56,6 +58,11 @@ def let_idle(app, seconds):
     session.save()
 
 
+def session_of(app):
+    """Return all that the browser's session holds."""
+    return SessionStore(app.cookies[settings.SESSION_COOKIE_NAME].strip('"')).load()
+
+
 def rows():
     return [model.objects.count() for model in (Draft, Registration, RegisteredCard, Entry, Notice)]
 
@@ -72,8 +79,8 @@ def test_the_session_that_ends_while_someone_types(app, city):
     answer = form.submit()
     assert answer.status_int == 403
     assert "T-301" in answer
-    assert "入力した内容は保存されています。" in answer
-    assert not Session.objects.exists()
+    assert SAVED in answer
+    assert session_of(app).keys() == {"ended_card"}
     again = main_form(way_in(app, card).click("続きから入力する"), "rep-email")
     assert again["rep-department"].value == "総務部"
     assert again["card_office-person"].value == "青森 花子"
@@ -84,8 +91,81 @@ def test_a_browser_that_never_had_this_card_writes_into_no_draft(app, city):
     fill(form, "rep", department="総務部")
     (session,) = [cookie for cookie in app.cookiejar if cookie.name == settings.SESSION_COOKIE_NAME]
     app.cookiejar.clear(session.domain, session.path, session.name)
-    assert "T-301" in form.submit()
+    answer = form.submit()
+    assert "T-301" in answer
+    assert NOT_SAVED in answer
+    assert SAVED not in answer
     assert Draft.objects.get().typed == {}
+
+
+@pytest.mark.parametrize("first", ["「ログインを続ける」", "another tab"])
+def test_the_form_is_not_the_first_to_find_the_session_over(app, city, first):
+    card = city.authority.card()
+    form = main_form(contacts_page(app, card), "rep-email")
+    fill(form, "rep", department="総務部")
+    let_idle(app, settings.SESSION_IDLE_SECONDS)
+    if first == "another tab":
+        assert SAVED in app.get("/9992/goods/start/")
+    else:
+        token = form["csrfmiddlewaretoken"].value
+        assert app.post("/session/extend/", {"csrfmiddlewaretoken": token}).status_int == 401
+    answer = form.submit()
+    assert "T-301" in answer
+    assert SAVED in answer
+    assert Draft.objects.get().typed["rep-department"] == "総務部"
+    # Good for nothing else: nothing is shown, and no act is done.
+    for page in (LOOKUP, CONTACTS, CHECK, "/9992/goods/start/"):
+        assert "T-301" in app.get(page)
+    key = app.cookies[settings.SESSION_COOKIE_NAME]
+    assert "続きから入力する" in way_in(app, card)
+    assert app.cookies[settings.SESSION_COOKIE_NAME] != key
+    assert "ended_card" not in session_of(app)
+
+
+def test_a_session_that_ended_long_ago_saves_nothing_and_says_so(app, city, monkeypatch):
+    form = main_form(contacts_page(app, city.authority.card()), "rep-email")
+    fill(form, "rep", department="総務部")
+    let_idle(app, settings.SESSION_IDLE_SECONDS)
+    app.get("/9992/goods/start/")
+    late = clock.now() + timedelta(hours=12)
+    monkeypatch.setattr(clock, "now", lambda: late)
+    answer = form.submit()
+    assert "T-301" in answer
+    assert NOT_SAVED in answer
+    assert Draft.objects.get().typed == {}
+    assert not Session.objects.exists()
+
+
+def test_after_logging_out_nothing_more_is_saved_and_nothing_is_promised(app, city):
+    form = main_form(page := contacts_page(app, city.authority.card()), "rep-email")
+    fill(form, "rep", department="総務部")
+    next(form for form in page.forms.values() if form.action == "/logout/").submit()
+    assert NOT_SAVED in form.submit()
+    assert "保存されて" not in app.get(CONTACTS)
+    assert Draft.objects.get().typed == {}
+
+
+def test_number_and_name_that_a_session_cannot_keep_are_not_said_to_be_kept(app, city):
+    form = main_form(way_in(app, city.authority.card()), "supplier_number")
+    form["supplier_number"], form["name"] = "990000001", "㈱テスト商会01"
+    let_idle(app, settings.SESSION_IDLE_SECONDS)
+    answer = form.submit()
+    assert "T-301" in answer
+    assert NOT_SAVED in answer
+    assert SAVED not in answer
+
+
+def test_the_mark_copies_no_empty_contact_when_the_representative_is_not_asked(app, city):
+    register(app, city.authority.card())
+    app.reset()
+    form = main_form(contacts_page(app, city.authority.card()), "card_office-email")
+    assert "rep-email" not in form.fields
+    fill(form, "card_office", department="総務部")
+    form["same"] = True
+    let_idle(app, settings.SESSION_IDLE_SECONDS)
+    assert SAVED in form.submit()
+    typed = Draft.objects.get().typed
+    assert (typed["card_office-department"], typed["card_office-email"]) == ("総務部", "hanako@example.jp")
 
 
 def test_a_revocation_list_that_runs_out_while_someone_types(app, city):
@@ -270,7 +350,7 @@ def test_a_session_lasts_thirty_idle_minutes_and_every_act_begins_them_anew(app,
     assert app.get("/9992/goods/start/").status_int == 200
     let_idle(app, settings.SESSION_IDLE_SECONDS + 1)
     assert "T-301" in app.get("/9992/goods/start/")
-    assert not Session.objects.exists()
+    assert session_of(app).keys() == {"ended_card"}
 
 
 def test_the_extension_button_begins_them_anew(app, city):

@@ -24,6 +24,10 @@ from irefuda_core.certificate import CardCertificate
 from irefuda_core.refusal import Refused, refusal
 
 WRITE_EVERY = timedelta(minutes=1)
+# How long a browser whose session is over may still save what it has on the screen.
+TYPING_ON = timedelta(hours=12)
+SAVED = "「利用者登録」の画面で入力した内容は保存されています。"
+NOT_SAVED = "いま送られた内容は保存されていません。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ class CardSessions:
         return self.get_response(request)
 
     def _read(self, request: HttpRequest) -> CardSession | None:
-        if settings.SESSION_COOKIE_NAME not in request.COOKIES or "card" not in request.session:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return None
+        if "card" not in request.session:
+            request.ended_card = _ended_card(request)  # type: ignore[attr-defined]
             return None
         kept, now = request.session["card"], clock.now()
         session = CardSession(
@@ -62,13 +69,32 @@ class CardSessions:
             seen_at=datetime.fromisoformat(kept["seen_at"]),
         )
         if session.ends_at <= now:
-            request.session.flush()
+            # Under the same key: another tab may be sending its form in this very moment.
+            request.session.clear()
+            request.session["ended_card"] = {
+                "fingerprint": session.fingerprint,
+                "until": (now + TYPING_ON).isoformat(),
+            }
             request.ended_card = session.fingerprint  # type: ignore[attr-defined]
             return None
         if now - session.seen_at >= WRITE_EVERY:
             touch(request, now=now)
             return replace(session, seen_at=now)
         return session
+
+
+def _ended_card(request: HttpRequest) -> str:
+    """Return the fingerprint of the card whose session ended here within twelve hours, or "".
+
+    Good for nothing but saving typed text into that card's own draft.
+    """
+    ended = request.session.get("ended_card")
+    if ended is None:
+        return ""
+    if datetime.fromisoformat(ended["until"]) <= clock.now():
+        request.session.flush()
+        return ""
+    return str(ended["fingerprint"])
 
 
 def touch(request: HttpRequest, *, now: datetime) -> None:
@@ -91,14 +117,18 @@ def begin(request: HttpRequest, proven: ProvenCard, *, person_in_charge: str, no
     }
 
 
-def presenter(request: HttpRequest, *, now: datetime) -> Presenter:
+def presenter(request: HttpRequest, *, now: datetime, saved: bool | None = None) -> Presenter:
     """Return who acts, after judging the session's certificate against today's revocations.
+
+    `saved` says whether what this request brings outlives the refusal; None when it brings nothing typed.
 
     :raises Refused: T-301 without a session; K-4xx when the card is no longer good
     """
     session: CardSession | None = request.card_session  # type: ignore[attr-defined]
     if session is None:
-        raise Refused(refusal("T-301"))
+        kept = bool(request.ended_card) if saved is None else saved  # type: ignore[attr-defined]
+        lost = NOT_SAVED if saved is False and request.method == "POST" else ""
+        raise Refused(refusal("T-301", kept=SAVED if kept else lost))
     proven = cards.check_still_good(der=session.certificate, audience="supplier", now=now)
     return Presenter(
         card=proven.card,
@@ -115,7 +145,7 @@ def card_shown(request: HttpRequest) -> CardCertificate | None:
 
 
 def typing_card(request: HttpRequest) -> str:
-    """Return the fingerprint of whose draft this request types into, or "": the session's card, even if it ends just now."""
+    """Return the fingerprint of whose draft this request types into, or "": the session's card, even if it has ended."""
     session: CardSession | None = request.card_session  # type: ignore[attr-defined]
     return session.fingerprint if session else str(request.ended_card)  # type: ignore[attr-defined]
 

@@ -120,7 +120,8 @@ def present(request: HttpRequest, section: Section) -> HttpResponse:
 def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     """資格審査情報検索."""
     now = clock.now()
-    presenter = auth.presenter(request, now=now)
+    # Number and name are kept in the session, so without one they are not.
+    presenter = auth.presenter(request, now=now, saved=False if request.method == "POST" else None)
     needs_password = section.agency.lookup_needs_password
     if request.method == "GET":
         draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
@@ -191,7 +192,8 @@ def _contact_forms(section: Section, typed: dict[str, str], *, judged: bool) -> 
 def _typed(request: HttpRequest, known: dict[str, str] | None) -> dict[str, str]:
     """Return what was typed into both blocks; a mark at 「代表窓口情報と同じ」 copies the one into the other."""
     typed = {name: str(value) for name, value in request.POST.items() if name.startswith(("rep-", "card_office-"))}
-    if "same" in request.POST:
+    # Without either there is nothing to copy from: 代表窓口 is not asked, and what it is was not looked up.
+    if "same" in request.POST and (known or any(name.startswith("rep-") for name in typed)):
         for name in Contact.base_fields:
             same = known[name.removesuffix("_again")] if known else typed.get(f"rep-{name}", "")
             typed[f"card_office-{name}"] = same
@@ -206,7 +208,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     draft = queries.draft_of(section=section, fingerprint=auth.typing_card(request), now=now)
     rules_now = agencies.rules_time(now)
     try:
-        presenter = auth.presenter(request, now=now)
+        presenter = auth.presenter(request, now=now, saved=draft is not None)
         if draft is None:
             return _go("registration-lookup", section)
         known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
