@@ -14,11 +14,12 @@ from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
 from irefuda.notices import delivery, operations
 from irefuda.registration import operations as registration
+from irefuda.ui.stopping import StopRequest
 
 
 def send_notices(now: str) -> None:
     moment = datetime.fromisoformat(now)
-    delivery.Outbox(worker="victim", clock=lambda: moment, stop=delivery.StopRequest()).run(once=True)
+    delivery.Outbox(worker="victim", clock=lambda: moment, stop=StopRequest()).run(once=True)
 
 
 def deed_with_notice(now: str) -> None:

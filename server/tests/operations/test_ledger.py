@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import signal
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from django.db.transaction import TransactionManagementError
 
 from irefuda.ledger import keys, operations, queries, sequencer
 from irefuda.ledger.models import Checkpoint, Entry, Leaf, Node, Pending
+from irefuda.ui.stopping import StopRequest
 from irefuda_core import jws, merkle, note, receipt
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
@@ -259,3 +261,19 @@ def test_a_missing_or_wrong_key_file_is_named(settings, tmp_path):
     settings.LEDGER_KEYS_FILE = str(tmp_path / "none.json")
     with pytest.raises(ImproperlyConfigured, match=r"none\.json"):
         keys.published_keys()
+
+
+@pytest.mark.django_db
+def test_the_sequencer_ends_when_a_signal_comes_while_it_waits(ledger_keys):
+    stop = StopRequest()
+    entry = append()
+    # In the middle of its wait: the main thread is the one that the signal interrupts.
+    before = signal.signal(signal.SIGALRM, lambda *_: stop.make())
+    signal.setitimer(signal.ITIMER_REAL, sequencer.INTERVAL_SECONDS / 2)
+    try:
+        sequencer.run(clock=lambda: NOW, key=keys.head_key(), stop=stop)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        stop.close()
+    assert Leaf.objects.filter(entry=entry).exists()

@@ -21,6 +21,7 @@ from mail_server import CUT_BEFORE_CONTENT, CUT_INSTEAD_OF_REPLY, Postbox, free_
 
 from irefuda.notices import delivery, operations
 from irefuda.notices.models import Bounce, Notice
+from irefuda.ui.stopping import StopRequest
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 SECRET = "企業ID 999210000000011"
@@ -61,7 +62,7 @@ def queue(to: str = "keiri@example.jp", **changes: Any) -> Notice:
 
 
 def outbox(watch: Watch, worker: str = "one", **changes: Any) -> delivery.Outbox:
-    return delivery.Outbox(worker=worker, clock=watch, stop=delivery.StopRequest(), **changes)
+    return delivery.Outbox(worker=worker, clock=watch, stop=StopRequest(), **changes)
 
 
 def run_once(watch: Watch, **changes: Any) -> None:

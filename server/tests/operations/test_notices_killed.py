@@ -15,6 +15,7 @@ from mail_server import Postbox, free_port, mail_server
 from irefuda.agencies.models import Installation
 from irefuda.notices import delivery, operations
 from irefuda.notices.models import Bounce, Notice
+from irefuda.ui.stopping import StopRequest
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 KIND = {"kind": "k", "subject": "件名", "body": "本文\n", "at": NOW, "sender": "nyusatsu@city.example.jp"}
@@ -49,7 +50,7 @@ def recover() -> None:
     for _ in range(5):
         moment += timedelta(hours=2)
         later = moment
-        stop = delivery.StopRequest()
+        stop = StopRequest()
         delivery.Outbox(worker="other", clock=lambda now=later: now, stop=stop).run(once=True)
         stop.close()
 

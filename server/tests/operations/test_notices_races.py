@@ -22,6 +22,7 @@ from mail_server import Postbox, free_port, mail_server
 
 from irefuda.notices import delivery, operations
 from irefuda.notices.models import Notice
+from irefuda.ui.stopping import StopRequest
 
 MANAGE = str(Path(__file__).resolve().parents[2] / "manage.py")
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -141,7 +142,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch, own_database: str) -> None:
 
 @contextlib.contextmanager
 def outbox_running() -> Iterator[None]:
-    stop = delivery.StopRequest()
+    stop = StopRequest()
 
     def run() -> None:
         delivery.Outbox(worker="one", clock=lambda: NOW, stop=stop).run()

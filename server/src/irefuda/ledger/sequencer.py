@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +14,7 @@ from django.db.models import Model
 
 from irefuda.ledger import keys, locks, queries
 from irefuda.ledger.models import Checkpoint, Leaf, Node, Pending
+from irefuda.ui.stopping import StopRequest
 from irefuda_core import chain, merkle, note
 
 BATCH = 5000
@@ -24,12 +24,12 @@ PLACED = ("entry_id", "entry__kind", "entry__recorded_at", "entry__entry_hash")
 log = logging.getLogger(__name__)
 
 
-def run(*, clock: Callable[[], datetime], key: Ed25519PrivateKey, stop: threading.Event) -> None:
-    """Empty `pending` again and again until `stop` is set; may be killed at any moment.
+def run(*, clock: Callable[[], datetime], key: Ed25519PrivateKey, stop: StopRequest) -> None:
+    """Empty `pending` again and again until `stop` is made; may be killed at any moment.
 
     Several may run at once: the database's lock lets one of them work, the others stand by.
     """
-    while not stop.is_set():
+    while not stop.made:
         try:
             sign_first_checkpoint(key=key, now=clock())
             if sequence_batch(key=key, now=clock()) < BATCH:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
-import select
 import smtplib
 import socket
 import ssl
@@ -29,6 +27,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, QuerySet
 
 from irefuda.notices.models import Bounce, BounceOrigin, Notice, State
+from irefuda.ui.stopping import StopRequest
 
 log = logging.getLogger(__name__)
 
@@ -63,26 +62,6 @@ class NotTaken(Exception):
         """The enhanced status code (RFC 3463) when the reply has one, else the three digits."""
         found = ENHANCED_STATUS.match(self.reply)
         return found[1] if found else str(self.code)
-
-
-class StopRequest:
-    """A wish to stop that a signal handler may express at any instant: a pipe has no lock to dead-lock on."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        self.made = False
-
-    def make(self) -> None:
-        self.made = True
-        os.write(self._write, b".")
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, but not longer than until the wish is made."""
-        select.select([self._read], [], [], seconds)
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
 
 
 def letter(notice: Notice) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand
 
 from irefuda.ledger import keys, sequencer
 from irefuda.ui import clock
+from irefuda.ui.stopping import StopRequest
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             while sequencer.sequence_batch(key=key, now=clock.now()):
                 pass
             return
-        stop = threading.Event()
+        stop = StopRequest()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, lambda *_: stop.make())
         sequencer.run(clock=clock.now, key=key, stop=stop)

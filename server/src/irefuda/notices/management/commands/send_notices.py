@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 
 from irefuda.notices import delivery
 from irefuda.ui import clock
+from irefuda.ui.stopping import StopRequest
 
 
 class Command(BaseCommand):
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             queued = delivery.retry_failed(since=now - timedelta(hours=retry_failed), now=now)
             self.stdout.write(f"queued again {queued}")
             return
-        stop = delivery.StopRequest()
+        stop = StopRequest()
         for number in (signal.SIGTERM, signal.SIGINT):
             # The mail in hand is finished and written down before the end.
             signal.signal(number, lambda *_: stop.make())
