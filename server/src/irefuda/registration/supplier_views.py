@@ -347,7 +347,18 @@ def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Htt
     """Return the same page as a PDF that carries the signed application."""
     card = _own_card(request, section, card_id)
     page = _page(request, "print", section, pdf=True, **_print_context(card))
-    made = pdf.make(page.content.decode(), attachments={"application.jws": card.application.encode()})
+    try:
+        made = pdf.make(page.content.decode(), attachments={"application.jws": card.application.encode()})
+    except pdf.PdfNotMade:
+        return refusal_page(
+            request,
+            [refusal("P-808")],
+            status=503,
+            heading="PDFを作れませんでした",
+            section=section,
+            back_url=reverse("registration-print", args=[section.agency.code, Category(section.category), card_id]),
+            back_label="「印刷」の画面へ",
+        )
     return HttpResponse(
         made,
         content_type="application/pdf",

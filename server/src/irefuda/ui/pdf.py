@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 
 from django.conf import settings
 
+log = logging.getLogger(__name__)
+
 SECONDS = 20
+# The layout engine takes a whole core and much memory: a crowd that prints must not stop those who apply.
+AT_ONCE, WAIT_SECONDS = 2, 5
+places = threading.BoundedSemaphore(AT_ONCE)
 
 
 class PdfNotMade(Exception):
-    """The layout process failed or took too long; the HTML page can still be printed."""
+    """The layout process failed or took too long, or too many are at work; the HTML page can still be printed."""
 
 
 def make(html: str, *, attachments: Mapping[str, bytes]) -> bytes:
     """Return `html` laid out as a PDF (PDF/UA, fonts embedded) that carries `attachments` by file name.
 
-    :raises PdfNotMade: when the layout process fails or exceeds its time
+    :raises PdfNotMade: when the layout process fails or exceeds its time, or no place for it becomes free
     """
     order = {
         "html": html,
         "static_root": str(settings.STATIC_ROOT),
         "attachments": {name: base64.b64encode(content).decode() for name, content in attachments.items()},
     }
+    if not places.acquire(timeout=WAIT_SECONDS):
+        raise PdfNotMade("busy")
     try:
         made = subprocess.run(
             [sys.executable, "-m", "irefuda.ui.pdf_process"],
@@ -36,5 +45,8 @@ def make(html: str, *, attachments: Mapping[str, bytes]) -> bytes:
             check=True,
         )
     except (subprocess.SubprocessError, OSError) as failure:
+        log.warning("no PDF was made (%s)", type(failure).__name__)
         raise PdfNotMade(type(failure).__name__) from failure
+    finally:
+        places.release()
     return made.stdout
