@@ -30,8 +30,11 @@ def test_a_page_asks_one_small_query_for_its_section_and_its_hours(agency):
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        assert isinstance(queries.office_state(section().agency, now=TUESDAY), Open)
-    assert [query["sql"] for query in asked] == ["SELECT stamp FROM agencies_installation WHERE id = 1"]
+        found, clock_moved = queries.section_and_clock(agency_code="9992", category=Category.GOODS)
+        assert isinstance(queries.office_state(found.agency, now=TUESDAY + clock_moved), Open)
+    assert [query["sql"] for query in asked] == [
+        "SELECT stamp, clock_offset_seconds FROM agencies_installation WHERE id = 1"
+    ]
 
 
 def test_what_is_not_there_is_none(agency):

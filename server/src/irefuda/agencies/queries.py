@@ -21,26 +21,31 @@ def rules_time(now: datetime) -> datetime:
 
     Sessions, nonces, certificates, limits, mail and the ledger never use this.
     """
-    if not settings.PRACTICE:
-        return now
-    return now + timedelta(seconds=int(str(_installation("clock_offset_seconds"))))
+    return now + _installation()[1] if settings.PRACTICE else now
 
 
 def sections() -> list[Section]:
     """Return every section with its agency, by agency code and category; they are shared, so nobody changes them."""
-    return list(_sections().values())
+    return list(_sections(_installation()[0]).values())
 
 
 def section(*, agency_code: str, category: str) -> Section | None:
     """Return one section with its agency, or None; it is shared, so nobody changes it."""
-    return _sections().get((agency_code, category))
+    return section_and_clock(agency_code=agency_code, category=category)[0]
 
 
-def _sections() -> dict[tuple[str, str], Section]:
-    """Return all of them as they are now: one small query, unless they have changed."""
+def section_and_clock(*, agency_code: str, category: str) -> tuple[Section | None, timedelta]:
+    """Return a section, or None, and by how much the rules' time differs from real time: every page asks both, by one query."""
+    stamp, clock_moved = _installation()
+    return _sections(stamp).get((agency_code, category)), clock_moved
+
+
+def _sections(stamp: object) -> dict[tuple[str, str], Section]:
+    """Return all of them as they are now, without a query unless they have changed.
+
+    The stamp must have been read before: a change in between is read too, and seen again as a change at the next call.
+    """
     global _directory
-    # The stamp is read first: a change in between is read too, and seen again as a change at the next call.
-    stamp = _installation("stamp")
     known = _directory
     if known is not None and known[0] == stamp:
         return known[1]
@@ -50,12 +55,13 @@ def _sections() -> dict[tuple[str, str], Section]:
     return found
 
 
-def _installation(column: str) -> object:
+def _installation() -> tuple[object, timedelta]:
+    """Return the stamp, and by how much the practice clock was moved (in production always 0)."""
     with connection.cursor() as cursor:
         # Plain SQL: every page asks this, and to build the query would take longer than to answer it.
-        cursor.execute(f"SELECT {column} FROM agencies_installation WHERE id = 1")  # noqa: S608 -- our own names
-        value: object = cursor.fetchone()[0]
-    return value
+        cursor.execute("SELECT stamp, clock_offset_seconds FROM agencies_installation WHERE id = 1")
+        stamp, seconds = cursor.fetchone()
+    return stamp, timedelta(seconds=seconds if settings.PRACTICE else 0)
 
 
 def office_state(agency: Agency, *, now: datetime) -> Open | Closed:

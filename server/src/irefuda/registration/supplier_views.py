@@ -7,6 +7,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -36,9 +37,10 @@ def in_section(view: View) -> View:
 
     @functools.wraps(view)
     def wrapped(request: HttpRequest, agency: str, category: Category, **kwargs: Any) -> HttpResponse:
-        section = agencies.section(agency_code=agency, category=category)
+        section, clock_moved = agencies.section_and_clock(agency_code=agency, category=category)
         if section is None:
             raise Http404
+        request.clock_moved = clock_moved  # type: ignore[attr-defined]
         try:
             response: HttpResponse = view(request, section, **kwargs)
         except Refused as refused:
@@ -54,13 +56,19 @@ def in_section(view: View) -> View:
     return wrapped
 
 
+def _rules_time(request: HttpRequest, now: datetime) -> datetime:
+    """Return `agencies.rules_time` by the clock that `in_section` has read with the section."""
+    moved: timedelta = request.clock_moved  # type: ignore[attr-defined]
+    return now + moved
+
+
 def _go(name: str, section: Section, **kwargs: Any) -> HttpResponse:
     response: HttpResponse = redirect(name, agency=section.agency.code, category=Category(section.category), **kwargs)
     return response
 
 
 def _page(request: HttpRequest, template: str, section: Section, **context: Any) -> HttpResponse:
-    state = agencies.office_state(section.agency, now=agencies.rules_time(clock.now()))
+    state = agencies.office_state(section.agency, now=_rules_time(request, clock.now()))
     status = context.pop("status", 200)
     return render(
         request, f"registration/{template}.html", {"section": section, "office": state, **context}, status=status
@@ -91,7 +99,7 @@ def menu(request: HttpRequest, section: Section) -> HttpResponse:
 def _prove(request: HttpRequest, section: Section) -> None:
     """Judge the token that the card agent made, and begin the card's session."""
     now = clock.now()
-    auth.require_open(section, rules_now=agencies.rules_time(now))
+    auth.require_open(section, rules_now=_rules_time(request, now))
     # Before the proof, which uses up the nonce.
     try:
         person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
@@ -128,7 +136,7 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
         form, reasons = _lookup_shown(request, section, needs_password=needs_password)
         return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
     form = SupplierLookup(request.POST, needs_password=needs_password)
-    rules_now = agencies.rules_time(now)
+    rules_now = _rules_time(request, now)
     try:
         auth.require_open(section, rules_now=rules_now)
         if form.is_valid():
@@ -206,30 +214,38 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     """「利用者登録」: 企業情報, 代表窓口情報, ICカード利用部署情報."""
     now = clock.now()
     draft = queries.draft_of(section=section, fingerprint=auth.typing_card(request), now=now)
-    rules_now = agencies.rules_time(now)
+    rules_now = _rules_time(request, now)
+    known = None
     try:
         presenter = auth.presenter(request, now=now, saved=draft is not None)
         if draft is None:
             return _go("registration-lookup", section)
         known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+        if request.method == "POST":
+            auth.require_open(section, rules_now=rules_now)
     except Refused:
-        # The session ended, or card or company may not act at this moment: what was typed must outlive that.
+        # The session or the hours ended, or card or company may not act at this moment: what was typed must outlive that.
         if draft and request.method == "POST":
-            operations.keep_typed(draft=draft, typed=_typed(request, None), now=now)
+            operations.keep_typed(draft=draft, typed=_typed(request, known), now=now)
         raise
     typed = _typed(request, known) if request.method == "POST" else draft.typed
     judged = request.method == "POST" or "mistakes" in request.GET
     representative, office = _contact_forms(section, typed, judged=judged)
     if request.method == "POST":
-        operations.keep_typed(draft=draft, typed=typed, now=now)
-        auth.require_open(section, rules_now=rules_now)
         # Both are asked, so that every mistake is shown at once.
         if all([office.is_valid(), known is not None or representative.is_valid()]):
             answers = operations.Answers(known or representative.contact(), office.contact())
             operations.prepare_document(
-                section=section, draft=draft, presenter=presenter, answers=answers, rules_now=rules_now, now=now
+                section=section,
+                draft=draft,
+                presenter=presenter,
+                answers=answers,
+                typed=typed,
+                rules_now=rules_now,
+                now=now,
             )
             return _go("registration-check", section)
+        operations.keep_typed(draft=draft, typed=typed, now=now)
         # The mistakes are shown by a GET, from the draft: the back button never asks to send the form again.
         return redirect(f"{request.path}?mistakes")
     return _page(
@@ -293,7 +309,7 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
     fingerprint = presenter.card.fingerprint
     if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
         return _go("registration-done", section, card_id=done)
-    rules_now = agencies.rules_time(now)
+    rules_now = _rules_time(request, now)
     auth.require_open(section, rules_now=rules_now)
     card = operations.register_card(
         section=section,
@@ -320,13 +336,12 @@ def _own_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Reg
 def done(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Say that the card is registered, and what comes next."""
     card = _own_card(request, section, card_id)
-    return _page(request, "done", section, registered=card, registration=card.registration)
+    return _page(request, "done", section, registered=card)
 
 
 def _print_context(card: RegisteredCard) -> dict[str, Any]:
     return {
         "registered": card,
-        "registration": card.registration,
         "document": queries.application_of(card),
         # Against the published head only: a place in a newer one would tell how many others have applied meanwhile.
         "proof": ledger.proof(card.ledger_entry, clock.now()),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import VALID_KEY_CHARS
-from django.db import connection
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, CreateError
+from django.db import IntegrityError, connection
 from django.utils.crypto import get_random_string
 
 from irefuda.ui import clock
 
 READ = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
+BEGIN = "INSERT INTO django_session (session_key, session_data, expire_date) VALUES (%s, %s, %s)"
 
 
 class SessionStore(db.SessionStore):
@@ -27,6 +28,19 @@ class SessionStore(db.SessionStore):
             self._session_key = None
             return {}
         return self.decode(row[0])
+
+    def save(self, must_create: bool = False) -> None:
+        """Write the session; a new one by one INSERT, which needs no transaction around it."""
+        if self.session_key is None or not must_create:
+            super().save(must_create)
+            return
+        made = self.create_model_instance(self._get_session(no_load=True))  # type: ignore[attr-defined]
+        ends = connection.ops.adapt_datetimefield_value(made.expire_date)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(BEGIN, [made.session_key, made.session_data, ends])
+        except IntegrityError:
+            raise CreateError from None
 
     def _get_new_session_key(self) -> str:
         # Not asked for in the table first: two of 36**32 keys never meet, and if they did the INSERT would refuse.
