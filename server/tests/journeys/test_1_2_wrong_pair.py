@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 
 import pytest
 from builders import make_section, make_supplier
@@ -95,7 +96,7 @@ def test_the_comparison_sees_a_page_that_tells_more(tried, city):
 
 @pytest.mark.parametrize("proxy", [False, True])
 def test_a_forged_forwarding_header_gives_no_further_tries(app, city, settings, proxy):
-    settings.TRUSTED_PROXIES = ["127.0.0.1"] if proxy else []
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")] if proxy else []
     form = main_form(way_in(app, city.authority.card()), "supplier_number")
     form["supplier_number"], form["name"] = "990000009", "だれか"
     forged = ["198.51.100.1", "198.51.100.2", "garbage", "2001:db8::1, [2001:db8::2]:443", "\xff", "1" * 5000]
@@ -109,7 +110,7 @@ def test_a_forged_forwarding_header_gives_no_further_tries(app, city, settings, 
 
 @pytest.mark.parametrize("written", ["", "garbage", "198.51.100.1, ", "198.51.100.1:4711", "\xff"])
 def test_a_proxy_that_writes_no_address_is_counted_itself(app, city, settings, written):
-    settings.TRUSTED_PROXIES = ["127.0.0.1"]
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
     form = main_form(way_in(app, city.authority.card()), "supplier_number")
     form["supplier_number"], form["name"] = "990000009", "だれか"
     assert form.submit(headers={"X-Forwarded-For": written}).status_int == 302

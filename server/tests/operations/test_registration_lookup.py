@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 from builders import look_up, make_authority_at_noon, make_city, make_presenter, make_section, make_supplier
@@ -108,6 +109,8 @@ def test_ipv6_is_counted_by_its_64(city, card, one, other, together):
         ("192.0.2.10", "127.0.0.1, 198.51.100.1", "198.51.100.1"),  # only the last hop is the proxy's own word
         ("192.0.2.10", "198.51.100.1, 192.0.2.11", "198.51.100.1"),  # through two proxies of ours
         ("::ffff:192.0.2.10", "198.51.100.1", "198.51.100.1"),
+        ("192.0.2.12", "198.51.100.1", "192.0.2.12"),  # beside the network
+        ("2001:DB8:1:0::A", "198.51.100.1, 2001:db8:1::b", "198.51.100.1"),
         ("192.0.2.10", "::ffff:198.51.100.1", "198.51.100.1"),
         ("192.0.2.10", "2001:DB8::0:1", "2001:db8::1"),
         ("192.0.2.10", "fe80::1%eth0", "fe80::1"),
@@ -121,7 +124,7 @@ def test_ipv6_is_counted_by_its_64(city, card, one, other, together):
     ],
 )
 def test_whose_address_is_counted(settings, card, peer, forwarded, counted):
-    settings.TRUSTED_PROXIES = ["192.0.2.10", "192.0.2.11"]
+    settings.TRUSTED_PROXIES = [ip_network("192.0.2.10/31"), ip_network("2001:db8:1::/48")]
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     request = RequestFactory().get("/", REMOTE_ADDR=peer, headers=headers)
     assert auth.client_address(request) == counted

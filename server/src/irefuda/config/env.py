@@ -1,5 +1,6 @@
 """Settings come from the environment: `X`, or the file named by `X_FILE` (for secrets)."""
 
+import ipaddress
 import os
 from pathlib import Path
 
@@ -31,3 +32,21 @@ def number(name: str, default: int) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """Return the setting `name` split at white space."""
     return text(name, default).split()
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return the setting `name` as networks; a single address is the network of itself.
+
+    :raises ImproperlyConfigured: for what is neither an address nor a network
+    """
+    return [_network(name, word) for word in words(name)]
+
+
+def _network(name: str, word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        network = ipaddress.ip_network(word)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} takes addresses and networks (10.1.0.0/16), not {word!r}") from None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    # An IPv4 peer is compared as such, however a dual-stack socket writes it.
+    return ipaddress.ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network

@@ -36,7 +36,7 @@ ALLOWED_HOSTS = [ORIGIN.split("://", 1)[1].rsplit(":", 1)[0]]
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 
 CARD_AGENT_PORTS = [int(port) for port in env.words("IREFUDA_AGENT_PORTS", "28765 28766 28767")]
-TRUSTED_PROXIES = env.words("IREFUDA_TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("IREFUDA_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
     "django.forms",

@@ -157,13 +157,20 @@ def client_address(request: HttpRequest) -> str:
     of an address, was written by somebody whom nobody vouches for.
     """
     peer = _address(request.META.get("REMOTE_ADDR", ""))
-    if peer not in settings.TRUSTED_PROXIES:
+    if not _is_proxy_of_ours(peer):
         return peer
     for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         address = _address(hop)
-        if address not in settings.TRUSTED_PROXIES:
+        if not _is_proxy_of_ours(address):
             return address or peer
     return peer
+
+
+def _is_proxy_of_ours(address: str) -> bool:
+    if not (address and settings.TRUSTED_PROXIES):
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in settings.TRUSTED_PROXIES)
 
 
 def _address(written: str) -> str:
