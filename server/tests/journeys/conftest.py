@@ -10,6 +10,8 @@ from builders import City, ledger_key, make_authority, make_city
 from pki_builder import Authority
 from webtest import TestApp
 
+from irefuda.ui import clock
+
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
@@ -22,6 +24,13 @@ def city(authority: Authority, settings: Any, tmp_path: Path) -> City:
     key.write_bytes(ledger_key())
     settings.RECEIPT_KEY_FILE = str(key)
     return make_city(authority)
+
+
+@pytest.fixture
+def half_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock in the middle of the present hour: no hour ends between two steps."""
+    moment = clock.now().replace(minute=30, second=0, microsecond=0)
+    monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 @pytest.fixture

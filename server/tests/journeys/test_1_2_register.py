@@ -107,6 +107,7 @@ def test_a_wrong_pair_gets_one_answer_whichever_half_is_wrong(django_app, city):
     assert "R-102" in answers[0]
 
 
+@pytest.mark.usefixtures("half_past")
 def test_too_many_tries_are_refused_for_the_hour(django_app, city):
     page = way_in(django_app, city.authority.card())
     for _ in range(10):

@@ -121,6 +121,7 @@ def test_a_card_that_expires_soon_is_told_at_the_start(django_app, city):
     assert "このICカードの有効期限まで" not in django_app.get("/9992/goods/start/")
 
 
+@pytest.mark.usefixtures("half_past")
 def test_the_proof_follows_at_the_same_address_and_in_production_at_the_hour(django_app, city, settings, tmp_path):
     call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
     settings.HEAD_KEY_FILE = str(tmp_path / "keys" / "head.pem")

@@ -44,7 +44,8 @@ def all_files() -> list[Path]:
         folders[:] = [
             name for name in folders if name not in NOT_OURS and not name.endswith((".egg-info", "__pycache__"))
         ]
-        found += [Path(folder) / name for name in names]
+        # In a work tree of its own, .git is a file that names where the repository lies.
+        found += [Path(folder) / name for name in names if name not in NOT_OURS]
     return sorted(found)
 
 
