@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from cryptography import x509
@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 ABSENT = "証明書に記載なし"
+# A certificate without an end says 99991231235959Z (RFC 5280 section 4.1.2.5), nine hours after the last day that Japan's
+# time has here; the last second of that day is as good, and can be shown.
+NO_END = datetime(9999, 12, 31, 14, 59, 59, tzinfo=UTC)
 _ATTRIBUTES = {
     "C": NameOID.COUNTRY_NAME,
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
@@ -130,7 +133,7 @@ def describe(certificate: x509.Certificate, der: bytes, mapping: AttributeMappin
         issuer_text=certificate.issuer.rfc4514_string({NameOID.EMAIL_ADDRESS: "E"}),
         issuer_key=issuer_key_of(certificate.issuer),
         not_before=certificate.not_valid_before_utc,
-        not_after=certificate.not_valid_after_utc,
+        not_after=min(certificate.not_valid_after_utc, NO_END),
         company_name=_mapped("company_name", mapping, values),
         company_address=_mapped("company_address", mapping, values),
         holder_name=_mapped("holder_name", mapping, values),

@@ -1,7 +1,7 @@
 """What the screens of 登録 do beyond the manual: less typing, names side by side, grades that can be read."""
 
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from builders import ledger_key, make_authority, make_city
@@ -119,6 +119,13 @@ def test_a_card_that_expires_soon_is_told_at_the_start(django_app, city):
     django_app.reset()
     register(django_app, later)
     assert "このICカードの有効期限まで" not in django_app.get("/9992/goods/start/")
+
+
+def test_a_card_without_an_end_is_registered_and_logs_in(django_app, city):
+    # RFC 5280 section 4.1.2.5: 99991231235959Z; in Japan that is in a year that no calendar has.
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - city.authority.at
+    assert register(django_app, city.authority.card(ends=never)).status_int == 302
+    assert "9999/12/31" in django_app.get("/9992/goods/start/")
 
 
 @pytest.mark.usefixtures("half_past")
