@@ -35,7 +35,7 @@ def rows(*, runs: int, quick: bool) -> Iterator[Row]:
         demo=False,
     )
     listed = trust.read_crl(crl, authority.issuing.der)
-    snapshot = trust.TrustSnapshot("1", (accepted,), {listed.issuer_key: listed})
+    snapshot = trust.TrustSnapshot("1", (accepted,), {listed.signer: listed})
     token = builders.make_token(card, NONCE, origin=ORIGIN, algorithm="RS256")
     kept: trust.PathCache = {}
     signature = key.sign(b"m" * 64, padding.PKCS1v15(), hashes.SHA256())

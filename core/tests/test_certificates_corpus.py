@@ -72,7 +72,7 @@ def test_every_case_has_its_own_answer(case):
     accepted = authority(case)
     lists = [read_list(label, accepted) for label in case["revocation_lists"]]
     assert [reason for _, reason in lists if reason] == ([case["refused_list"]] if case["refused_list"] else [])
-    snapshot = trust.TrustSnapshot("1", (accepted,), {listed.issuer_key: listed for listed, _ in lists if listed})
+    snapshot = trust.TrustSnapshot("1", (accepted,), {listed.signer: listed for listed, _ in lists if listed})
     der, at, cache = stored("certificates", case["card"]), datetime.fromisoformat(case["at"]), {}
     if case["expected"] != "accepted":
         for _ in range(2):

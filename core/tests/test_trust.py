@@ -1,7 +1,7 @@
 """A card at a moment: every reason to refuse it is its own."""
 
 import itertools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -35,7 +35,7 @@ def snapshot(authority, *, crl=None, policies=frozenset({POLICY}), version="1", 
         demo=False,
     )
     listed = trust.read_crl(crl or authority.crl(), authority.issuing.der)
-    return trust.TrustSnapshot(version, (accepted,), {listed.issuer_key: listed})
+    return trust.TrustSnapshot(version, (accepted,), {listed.signer: listed})
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def several(*authorities, lists, version="1", mapping=DEFAULT_MAPPING):
         )
         for number, (root, between) in enumerate(authorities)
     )
-    return trust.TrustSnapshot(version, accepted, {listed.issuer_key: listed for listed in lists})
+    return trust.TrustSnapshot(version, accepted, {listed.signer: listed for listed in lists})
 
 
 def test_an_authority_with_a_new_root_is_in_the_store_twice(authority):
@@ -169,6 +169,62 @@ def test_an_authority_with_a_new_root_is_in_the_store_twice(authority):
     assert trust.judge(card.der, both, at=NOON).authority.name == "authority 1"
     with pytest.raises(trust.BrokenPath):
         trust.judge(card.der, several((new, [authority.issuing]), lists=[listed]), at=NOON)
+
+
+def test_of_two_authorities_of_one_name_each_is_judged_by_the_list_of_its_own_key(authority):
+    namesake = Authority()
+    mine = trust.read_crl(authority.crl(revoked={7: NOON}), authority.issuing.der)
+    theirs = trust.read_crl(namesake.crl(revoked={8: NOON}), namesake.issuing.der)
+    stores = [(authority.root, [authority.issuing]), (namesake.root, [namesake.issuing])]
+    for lists in itertools.permutations([mine, theirs]):
+        both, cache = several(*stores, lists=lists), {}
+        answers = {
+            (issuer, serial): outcome(issuer.card(serial=serial, key=CARD_KEY), both, NOON, cache=cache)
+            for issuer in (authority, namesake)
+            for serial in (7, 8)
+        }
+        assert answers[authority, 7] == answers[namesake, 8] == "K-409"
+        assert not {answers[authority, 8], answers[namesake, 7]} & {"K-409", "K-410"}
+    alone = several(*stores, lists=[theirs])
+    assert outcome(authority.card(key=CARD_KEY), alone, NOON, cache=None) == "K-410"
+
+
+def test_an_authority_that_changes_its_key_needs_a_list_by_each_key(authority):
+    subject = authority.issuing.certificate.subject
+    renewed = authority.ca(subject, authority.root, path_length=0)
+    lists = [trust.read_crl(authority.crl(signer=issuing), issuing.der) for issuing in (authority.issuing, renewed)]
+    store = (authority.root, [renewed, authority.issuing])
+    cards = [authority.card(signer=issuing, key=CARD_KEY) for issuing in (authority.issuing, renewed)]
+    answers = [[outcome(card, several(store, lists=[listed]), NOON, cache=None) for listed in lists] for card in cards]
+    assert answers[0][1] == answers[1][0] == "K-410"
+    assert all(trust.judge(card.der, several(store, lists=lists), at=NOON) for card in cards)
+
+
+def test_of_two_roots_of_one_name_each_speaks_for_its_own_authority(authority):
+    namesake = Authority()
+    revoked = {authority.issuing.certificate.serial_number: NOON, namesake.issuing.certificate.serial_number: NOON}
+    lists = [
+        trust.read_crl(authority.crl(), authority.issuing.der),
+        trust.read_crl(namesake.crl(), namesake.issuing.der),
+        trust.read_crl(namesake.crl(signer=namesake.root, revoked=revoked), namesake.root.der),
+    ]
+    both = several((authority.root, [authority.issuing]), (namesake.root, [namesake.issuing]), lists=lists)
+    assert trust.judge(authority.card().der, both, at=NOON)
+    with pytest.raises(trust.AuthorityRevoked):
+        trust.judge(namesake.card().der, both, at=NOON)
+
+
+def test_a_list_without_an_end_is_fresh_for_ever(authority):
+    """99991231235959Z is what RFC 5280 has for "no date"; a grace added to it is beyond the calendar."""
+    endless = authority.crl(next_in=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - NOON)
+    assert trust.judge(authority.card().der, snapshot(authority, crl=endless), at=NOON)
+    of_root = trust.read_crl(
+        authority.crl(signer=authority.root, next_in=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - NOON),
+        authority.root.der,
+    )
+    listed = trust.read_crl(endless, authority.issuing.der)
+    trusted = several((authority.root, [authority.issuing]), lists=[listed, of_root])
+    assert trust.judge(authority.card().der, trusted, at=NOON)
 
 
 def test_a_kept_path_over_a_certificate_that_is_over_is_looked_for_anew(authority):

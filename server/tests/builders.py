@@ -84,7 +84,8 @@ def trust_authority(authority: Authority, *, crl: bytes | None = None, **values:
     der = crl or authority.crl()
     listed = trust.read_crl(der, authority.issuing.der)
     RevocationListRecord.objects.create(
-        issuer_key=listed.issuer_key,
+        issuer_key=listed.signer.issuer_key,
+        signing_key=listed.signer.signing_key,
         number=f"{listed.number:049d}",
         this_update=listed.this_update,
         next_update=listed.next_update,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import verification as path
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
@@ -122,6 +124,19 @@ class BadRevocationList(ValueError):
     """A revocation list that is not taken; the message says why, in Japanese, for staff."""
 
 
+class Signer(NamedTuple):
+    """Who signs: a name and a key. Several authorities, or one before and after a change of keys, may share a name."""
+
+    issuer_key: str
+    signing_key: str
+
+
+def signer_of(certificate: x509.Certificate) -> Signer:
+    """Return whom an authority's certificate speaks of; renewed with the same key it speaks of the same."""
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Signer(issuer_key_of(certificate.subject), hashlib.sha256(key).hexdigest())
+
+
 @dataclass(frozen=True)
 class AcceptedAuthority:
     """A certification authority whose cards are taken, with what is asked of them."""
@@ -145,7 +160,11 @@ class AcceptedAuthority:
 
     @cached_property
     def issuer_keys(self) -> frozenset[str]:
-        return frozenset(issuer_key_of(c.subject) for c in (self.root, *self.intermediates))
+        return frozenset(signer.issuer_key for signer in self.signers)
+
+    @cached_property
+    def signers(self) -> frozenset[Signer]:
+        return frozenset(signer_of(c) for c in (self.root, *self.intermediates))
 
     @cached_property
     def store(self) -> path.Store:
@@ -156,7 +175,7 @@ class AcceptedAuthority:
 class RevocationList:
     """A verified CRL: which serial numbers of one issuer are revoked, since when."""
 
-    issuer_key: str
+    signer: Signer
     number: int
     this_update: datetime
     next_update: datetime
@@ -169,7 +188,7 @@ class TrustSnapshot:
 
     version: str
     authorities: tuple[AcceptedAuthority, ...]
-    revocation_lists: Mapping[str, RevocationList]
+    revocation_lists: Mapping[Signer, RevocationList]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +198,7 @@ class Link:
     not_before: datetime
     not_after: datetime
     serial: int
-    issuer_key: str
+    signer: Signer
     is_root: bool
     names_its_list: bool
 
@@ -190,6 +209,7 @@ class Accepted:
 
     card: CardCertificate
     authority: AcceptedAuthority
+    signer: Signer
     links: tuple[Link, ...]
 
 
@@ -203,7 +223,8 @@ def judge(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache
     (5) it says nothing critical that is unknown here; (6) it is a person's, for signing; (7) the path to the root
     holds (RFC 5280, section 6); (8) it has a policy of its authority, and no certificate above excludes that policy;
     (9) it is, and (10) the authority's certificates are, within their dates; (11) the newest verified revocation list
-    of its issuer is fresh enough and (12) does not name it; (13) nor do the lists above name its authority.
+    by the very key that signed it is fresh enough and (12) does not name it; (13) nor do the lists above name its
+    authority.
 
     Steps 1 to 8 depend on the certificate and the trust store only, so their result may be kept in `cache`, by
     certificate and version of the store; 9 to 13 are taken every time, and a kept path over an authority's certificate
@@ -253,7 +274,7 @@ def _judge_certificate(der: bytes, snapshot: TrustSnapshot, *, at: datetime) -> 
         else:
             if authority.mapping != DEFAULT_MAPPING:
                 card = describe(certificate, der, authority.mapping)
-            return Accepted(card, authority, _links(chain))
+            return Accepted(card, authority, signer_of(chain[1]), _links(chain))
     raise failures[0]
 
 
@@ -377,11 +398,12 @@ def _links(chain: list[x509.Certificate]) -> tuple[Link, ...]:
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             serial=certificate.serial_number,
-            issuer_key=issuer_key_of(certificate.issuer),
+            signer=signer_of(above),
             is_root=certificate is chain[-1],
             names_its_list=_extension(certificate, x509.CRLDistributionPoints) is not None,
         )
-        for certificate in chain[1:]
+        # The root is its own signer.
+        for certificate, above in zip(chain[1:], (*chain[2:], chain[-1]), strict=True)
     )
 
 
@@ -397,8 +419,8 @@ def _judge_dates(card: CardCertificate, *, at: datetime) -> None:
 
 
 def _judge_revocation(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -> None:
-    listed = snapshot.revocation_lists.get(accepted.card.issuer_key)
-    if listed is None or at > listed.next_update + accepted.authority.crl_grace:
+    listed = snapshot.revocation_lists.get(accepted.signer)
+    if listed is None or not _fresh(listed, accepted.authority, at=at):
         raise RevocationUnknown
     since = listed.revoked.get(accepted.card.serial)
     if since is not None and since <= at:
@@ -409,14 +431,19 @@ def _judge_links(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -
     for link in accepted.links:
         if link.is_root:
             continue
-        listed = snapshot.revocation_lists.get(link.issuer_key)
+        listed = snapshot.revocation_lists.get(link.signer)
         if listed is None and not link.names_its_list:
             continue
-        if listed is None or at > listed.next_update + accepted.authority.crl_grace:
+        if listed is None or not _fresh(listed, accepted.authority, at=at):
             raise RevocationUnknown
         since = listed.revoked.get(link.serial)
         if since is not None and since <= at:
             raise AuthorityRevoked
+
+
+def _fresh(listed: RevocationList, authority: AcceptedAuthority, *, at: datetime) -> bool:
+    # The grace is taken from `at`: a list without an end says 9999-12-31, and nothing can be added to that.
+    return at - authority.crl_grace <= listed.next_update
 
 
 def _day(moment: datetime) -> str:
@@ -458,7 +485,7 @@ def _read_crl(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
     if crl.next_update_utc < crl.last_update_utc:
         raise BadRevocationList("次回更新日時が発行日時より前の失効リストは使えません。")
     return RevocationList(
-        issuer_key=issuer_key_of(crl.issuer),
+        signer=signer_of(issuer),
         number=number,
         this_update=crl.last_update_utc,
         next_update=crl.next_update_utc,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,9 +19,10 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from pki_builder import NOON, Authority
 
-from irefuda.cards import queries, revocation
-from irefuda.cards.models import RevocationListRecord
+from irefuda.cards import operations, queries, revocation, trust_store
+from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
 from irefuda.ui import clock
+from irefuda_core.refusal import Refused
 from irefuda_core.trust import BadRevocationList
 
 pytestmark = pytest.mark.django_db
@@ -128,11 +130,65 @@ def test_a_list_of_another_authority_is_refused(authority, tmp_path):
             assert why in revocation.fetch(row, url, now=NOON).reason
 
 
+def answer_for(card):
+    """Return the code of the refusal, or nothing for a card that is good."""
+    try:
+        operations.check_still_good(der=card.der, audience="supplier", now=NOON)
+    except Refused as refused:
+        return refused.refusals[0].code
+    return ""
+
+
+def test_an_authority_of_the_same_name_and_another_key_disturbs_nobody(authority, tmp_path):
+    namesake, unrelated = Authority(), Authority(label="unrelated")
+    trust(authority, tmp_path, crl=authority.crl(number=5, revoked={7: NOON}))
+    trust(unrelated, tmp_path, name="別の認証局")
+    trust(namesake, tmp_path, name="同じ名前の認証局", crl=namesake.crl(number=5, revoked={8: NOON}))
+    for _ in range(2):
+        assert [answer_for(namesake.card(serial=serial)) for serial in (7, 8)] == ["", "K-409"]
+        assert answer_for(unrelated.card()) == ""
+        if TrustedAuthority.objects.filter(name="入札市練習認証局").exists():
+            assert [answer_for(authority.card(serial=serial)) for serial in (7, 8)] == ["K-409", ""]
+            trust_store.remove_authority(name="入札市練習認証局")
+    assert answer_for(authority.card()) == "K-412"
+
+
+def test_an_authority_that_comes_back_with_a_new_key_counts_its_lists_anew(authority, tmp_path):
+    trust(authority, tmp_path, crl=authority.crl(number=900))
+    trust_store.remove_authority(name="入札市練習認証局")
+    renewed = Authority()
+    row = trust(renewed, tmp_path, crl=renewed.crl(number=1))
+    assert answer_for(renewed.card()) == ""
+    assert list(revocation.overdue(now=NOON)) == []
+    assert [int(record.number) for record in queries.newest_records(queries.accepted(row))] == [1]
+    trust_store.remove_authority(name="入札市練習認証局")
+    row.save(force_insert=True)
+    assert "番号が戻っています" in offered(renewed, tmp_path, number=1, revoked={1: NOON}).reason
+
+
+def test_a_kept_list_that_does_not_verify_counts_as_none(authority, tmp_path):
+    unrelated = Authority(label="unrelated")
+    trust(unrelated, tmp_path, name="別の認証局")
+    row = trust(authority, tmp_path)
+    record = RevocationListRecord.objects.get(source=row.crl_urls[0])
+    record.id, record.number, record.der = None, f"{2:049d}", authority.issuing.der
+    record.save()
+    TrustVersion.objects.update(revocation_lists=uuid.uuid4())
+    assert (answer_for(authority.card()), answer_for(unrelated.card())) == ("K-410", "")
+    (missing,) = revocation.overdue(now=NOON)
+    assert row.name in missing
+    assert "まだありません" in missing
+    assert offered(authority, tmp_path, number=3).taken
+    assert answer_for(authority.card()) == ""
+
+
 def test_numbers_are_compared_as_numbers(authority, tmp_path):
     trust(authority, tmp_path, crl=authority.crl(number=9))
     assert offered(authority, tmp_path, number=10).taken
     assert "番号が戻っています" in offered(authority, tmp_path, number=9, revoked={1: NOON}).reason
     assert offered(authority, tmp_path, number=2**159).taken
+    for beyond in (10**49, 10**5000):
+        assert "番号が正しくありません" in offered(authority, tmp_path, number=beyond).reason
 
 
 def test_what_is_no_list_is_refused(authority, tmp_path):

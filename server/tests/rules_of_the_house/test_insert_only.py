@@ -39,7 +39,13 @@ def filled(own_database: str, settings: Any, tmp_path: Path) -> None:
     sequencer.sequence_batch(key=keys.head_key(), now=now)
     moments = {"this_update": now, "next_update": now + timedelta(days=1), "fetched_at": now}
     RevocationListRecord.objects.create(
-        issuer_key="a" * 64, number="1", sha256="b" * 64, der=b"x", source="test", **moments
+        issuer_key="a" * 64,
+        signing_key="c" * 64,
+        number="1",
+        sha256="b" * 64,
+        der=b"x",
+        source="test",
+        **moments,
     )
 
 

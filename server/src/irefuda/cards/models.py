@@ -45,7 +45,10 @@ class TrustedAuthority(models.Model):
 class RevocationListRecord(models.Model):
     """A verified revocation list as it was fetched, kept as evidence: rows are inserted only (triggers)."""
 
+    # The signer: the SHA-256 of the issuer's name and of its public key (SubjectPublicKeyInfo). A name alone is not
+    # enough: two authorities may share one, and each counts its own lists.
     issuer_key = models.CharField(max_length=64)
+    signing_key = models.CharField(max_length=64)
     # Decimal, with leading zeros to the width of RFC 5280's 20 octets: text sorts as the numbers do.
     number = models.CharField(max_length=49)
     this_update = models.DateTimeField()
@@ -57,7 +60,9 @@ class RevocationListRecord(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["issuer_key", "number"], name="one_revocation_list_per_number"),
+            models.UniqueConstraint(
+                fields=["issuer_key", "signing_key", "number"], name="one_revocation_list_per_number"
+            ),
         ]
 
     def __str__(self) -> str:
