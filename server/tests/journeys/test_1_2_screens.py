@@ -4,7 +4,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from builders import ledger_key, make_authority, make_city
+from builders import ledger_key, make_authority, make_city, make_supplier
 from django.core.management import call_command
 from steps import fill, main_form, register, send, way_in
 
@@ -50,9 +50,10 @@ def test_the_mark_copies_nothing_wrong_and_loses_nothing(django_app, city):
     fill(form, "card_office", department="営業部")
     form["same"] = True
     page = send(form)
-    assert page.text.count("郵便番号は7桁の数字で入力してください。") >= 2
+    # Told once in the summary and once at the field where it was typed, not again for the copy.
+    assert page.text.count("郵便番号は7桁の数字で入力してください。") == 2
     assert main_form(page, "same")["card_office-postal_code"].value == "12"
-    assert not main_form(page, "same")["same"].checked
+    assert main_form(page, "same")["same"].checked
     assert not Draft.objects.get().document
 
 
@@ -152,3 +153,18 @@ def test_the_kinds_of_qualification_stand_on_the_pages_of_goods_only(django_app,
     shown = form.submit().follow().html.select_one("main")
     assert "支店名等" in shown.get_text()
     assert "資格の種類" not in [label.get_text() for label in shown.select("dt")]
+
+
+def test_a_company_that_another_tab_looked_up_is_never_taken_silently(django_app, city):
+    make_supplier(city.section, supplier_number="990000002", name="（株）テスト商会01", address="別の町")
+    card = city.authority.card()
+    form = main_form(contacts(django_app, card), "same")
+    fill(form, "rep")
+    form["same"] = True
+    other = main_form(django_app.get("/9992/goods/registration/lookup/"), "supplier_number")
+    other["supplier_number"], other["name"] = "990000002", "（株）テスト商会01"
+    assert "別の町" in other.submit().follow()
+    answer = form.submit(status=403)
+    assert "R-127" in answer
+    assert not Draft.objects.get().document
+    assert main_form(django_app.get("/9992/goods/registration/contacts/"), "same")["rep-person"].value == "青森 花子"

@@ -31,7 +31,7 @@ TRIES_PER_CARD, TRIES_PER_ADDRESS = 10, 60
 TRIES_KEPT = timedelta(days=1)
 CONTACT_FIELDS = ("department", "postal_code", "address", "person", "phone", "fax", "email")
 TYPED_FIELDS = frozenset(
-    f"{block}-{name}" for block in ("rep", "card_office") for name in (*CONTACT_FIELDS, "email_again")
+    {"same"} | {f"{block}-{name}" for block in ("rep", "card_office") for name in (*CONTACT_FIELDS, "email_again")}
 )
 # No field takes more than 100 characters; what was pasted by mistake is kept as far as anyone would look for it.
 TYPED_LENGTH = 1_000

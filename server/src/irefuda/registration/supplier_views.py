@@ -22,7 +22,7 @@ from irefuda.cards import operations as cards
 from irefuda.ledger import queries as ledger
 from irefuda.registration import auth, operations, queries
 from irefuda.registration.forms import Contact, SupplierLookup
-from irefuda.registration.models import RegisteredCard
+from irefuda.registration.models import Draft, RegisteredCard
 from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
@@ -181,20 +181,13 @@ def _lookup_shown(
     return SupplierLookup(initial=kept["typed"], needs_password=needs_password), reasons
 
 
-def _contact_forms(section: Section, typed: dict[str, str], *, judged: bool) -> tuple[Contact, Contact]:
-    """Return both contact blocks with what was typed; errors are shown once 「入力内容確認」 was pressed."""
+def _contact(section: Section, prefix: str, typed: dict[str, str], *, judged: bool) -> Contact:
+    """Return one contact block with what was typed; errors are shown once 「入力内容確認」 was pressed."""
     fax_required = bool(section.agency.policy.get("fax_required", True))
-    representative, office = (
-        Contact(typed, prefix=prefix, fax_required=fax_required)
-        if judged
-        else Contact(
-            initial={name: typed.get(f"{prefix}-{name}", "") for name in Contact.base_fields},
-            prefix=prefix,
-            fax_required=fax_required,
-        )
-        for prefix in ("rep", "card_office")
-    )
-    return representative, office
+    if judged:
+        return Contact(typed, prefix=prefix, fax_required=fax_required)
+    initial = {name: typed.get(f"{prefix}-{name}", "") for name in Contact.base_fields}
+    return Contact(initial=initial, prefix=prefix, fax_required=fax_required)
 
 
 def _typed(request: HttpRequest, known: dict[str, str] | None) -> dict[str, str]:
@@ -202,10 +195,20 @@ def _typed(request: HttpRequest, known: dict[str, str] | None) -> dict[str, str]
     typed = {name: str(value) for name, value in request.POST.items() if name.startswith(("rep-", "card_office-"))}
     # Without either there is nothing to copy from: 代表窓口 is not asked, and what it is was not looked up.
     if "same" in request.POST and (known or any(name.startswith("rep-") for name in typed)):
+        typed["same"] = "1"
         for name in Contact.base_fields:
             same = known[name.removesuffix("_again")] if known else typed.get(f"rep-{name}", "")
             typed[f"card_office-{name}"] = same
     return typed
+
+
+def _same_company(request: HttpRequest, draft: Draft) -> None:
+    """Let the form go on only for the company that it showed: another tab may have looked up another one meanwhile.
+
+    :raises Refused: R-127
+    """
+    if request.POST.get("supplier", draft.supplier.supplier_number) != draft.supplier.supplier_number:
+        raise Refused(refusal("R-127", company=draft.supplier.name))
 
 
 @require_http_methods(["GET", "POST"])
@@ -222,6 +225,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
             return _go("registration-lookup", section)
         known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
         if request.method == "POST":
+            _same_company(request, draft)
             auth.require_open(section, rules_now=rules_now)
     except Refused:
         # The session or the hours ended, or card or company may not act at this moment: what was typed must outlive that.
@@ -230,7 +234,10 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         raise
     typed = _typed(request, known) if request.method == "POST" else draft.typed
     judged = request.method == "POST" or "mistakes" in request.GET
-    representative, office = _contact_forms(section, typed, judged=judged)
+    representative = _contact(section, "rep", typed, judged=judged)
+    # What is wrong in a copy is told where it was typed.
+    copied = "same" in typed and known is None
+    office = _contact(section, "card_office", typed, judged=judged and (request.method == "POST" or not copied))
     if request.method == "POST":
         # Both are asked, so that every mistake is shown at once.
         if all([office.is_valid(), known is not None or representative.is_valid()]):
@@ -259,6 +266,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         supplier=draft.supplier,
         card=presenter.card,
         show_errors=judged,
+        same="same" in typed,
     )
 
 
