@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +47,8 @@ _KNOWN_EXTENSIONS = frozenset(
 )
 _INDIRECT_LIST, _PARTIAL_LIST = "間接の失効リストは使えません。", "分割された失効リストは使えません。"
 _CRITICAL_IN_LIST = "扱えない必須の項目がある失効リストは使えません。"
+# A list without an end says 9999-12-31: a grace added to that, or the hours to Japan, are beyond the calendar.
+_NO_END = datetime(9999, 12, 1, tzinfo=UTC)
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -442,8 +444,7 @@ def _judge_links(accepted: Accepted, snapshot: TrustSnapshot, *, at: datetime) -
 
 
 def _fresh(listed: RevocationList, authority: AcceptedAuthority, *, at: datetime) -> bool:
-    # The grace is taken from `at`: a list without an end says 9999-12-31, and nothing can be added to that.
-    return at - authority.crl_grace <= listed.next_update
+    return at <= listed.next_update + authority.crl_grace
 
 
 def _day(moment: datetime) -> str:
@@ -488,7 +489,7 @@ def _read_crl(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> 
         signer=signer_of(issuer),
         number=number,
         this_update=crl.last_update_utc,
-        next_update=crl.next_update_utc,
+        next_update=min(crl.next_update_utc, _NO_END),
         revoked=_revoked(crl),
     )
 

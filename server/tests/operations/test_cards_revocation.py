@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import socketserver
+import ssl
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from ipaddress import ip_address
 
 import pytest
 from card_support import trust
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from pki_builder import NOON, Authority
@@ -34,7 +38,7 @@ def authority():
 
 
 @contextmanager
-def server(answer) -> Iterator[str]:
+def server(answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve on a loopback port; `answer(handler)` writes the response."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -45,10 +49,12 @@ def server(answer) -> Iterator[str]:
             """Stay silent."""
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls:
+        httpd.socket = tls.wrap_socket(httpd.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{httpd.server_address[1]}/list.crl"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{httpd.server_address[1]}/list.crl"
     finally:
         httpd.shutdown()
         thread.join()
@@ -62,6 +68,39 @@ def serving(content):
         handler.wfile.write(content)
 
     return answer
+
+
+@contextmanager
+def talker(talk, *, asked=True, scheme="http") -> Iterator[str]:
+    """Serve on a loopback port, without HTTP's manners; `talk(send)` says what it likes, after a request if `asked`."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            while asked and self.rfile.readline().strip():
+                pass
+            with suppress(OSError):
+                talk(self.request.sendall)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listener:
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"{scheme}://127.0.0.1:{listener.server_address[1]}/list.crl"
+        finally:
+            listener.shutdown()
+            thread.join()
+
+
+def dripping(start):
+    """Return what says this and then a byte now and then, for ten seconds or until nobody listens."""
+
+    def talk(send):
+        send(start)
+        for _ in range(200):
+            send(b"0")
+            time.sleep(0.05)
+
+    return talk
 
 
 def offered(authority, tmp_path, **list_options):
@@ -225,6 +264,74 @@ def test_too_large_too_slow_and_absent_are_refused(authority, tmp_path, monkeypa
     assert RevocationListRecord.objects.count() == 1
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: "
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\x1b[31mno status line\r\n",
+        b"HTTP/1.1 404 \x1b[31mgone\r\n\r\n",
+        OK + b"X: " + b"x" * 70_000,
+        OK + b"X: x\r\n" * 200 + b"\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"zz\r\nx",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"ff\r\nx",
+        REDIRECT + b"http://[::1/list.crl\r\n\r\n",
+        REDIRECT + b"http://localhost:port/list.crl\r\n\r\n",
+        REDIRECT + b"http://" + b"x" * 64 + b".example.jp/\r\n\r\n",
+    ],
+    ids=["nothing", "no status line", "escapes", "endless header", "too many headers", "no chunk", "half a chunk", "IPv6", "port", "IDNA"],
+)  # fmt: skip
+def test_a_broken_server_costs_its_own_authority_only(authority, tmp_path, said):
+    row, other = trust(authority, tmp_path), trust(Authority(label="other"), tmp_path, name="別の認証局")
+    with talker(lambda send: send(said)) as url:
+        row.crl_urls = [url]
+        row.save()
+        broken, good = revocation.fetch_all(now=NOON)
+    assert "取得できません" in broken.reason
+    assert broken.reason.isprintable()
+    assert (good.authority, good.unchanged) == (other.name, True)
+
+
+@pytest.mark.parametrize("url", ["http://[::1/list.crl", "http://localhost:port/", "http:///list.crl", "file:///%00"])
+def test_an_address_that_is_none_is_refused(authority, tmp_path, url):
+    assert "取得できません" in revocation.fetch(trust(authority, tmp_path), url, now=NOON).reason
+
+
+@pytest.mark.parametrize(
+    ("start", "manner"),
+    [
+        (b"", {}),
+        (OK + b"X: ", {}),
+        (OK + b"Content-Length: 4000\r\n\r\n", {}),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n", {}),
+        (b"\x16\x03\x03\x3f\xff", {"asked": False, "scheme": "https"}),
+    ],
+    ids=["status line", "headers", "content", "chunk", "handshake"],
+)
+def test_the_time_limit_is_for_all_that_a_server_says(authority, tmp_path, start, manner):
+    row = trust(authority, tmp_path)
+    with talker(dripping(start), **manner) as url:
+        started = time.monotonic()
+        fetched = revocation.fetch(row, url, now=NOON, max_seconds=0.3)
+        assert time.monotonic() - started < 3
+    assert "以内に取得が終わりません" in fetched.reason
+
+
+def test_the_time_limit_is_for_all_redirects_together(authority, tmp_path):
+    def again(handler):
+        time.sleep(0.2)
+        handler.send_response(302)
+        handler.send_header("Location", f"/{time.monotonic()}")
+        handler.end_headers()
+
+    row = trust(authority, tmp_path)
+    with server(again) as url:
+        assert "以内に取得が終わりません" in revocation.fetch(row, url, now=NOON, max_seconds=0.5).reason
+
+
 def test_a_redirect_leads_to_no_local_file(authority, tmp_path):
     row = trust(authority, tmp_path)
     (tmp_path / "next.crl").write_bytes(authority.crl(number=2))
@@ -264,6 +371,34 @@ def test_the_command_reports_each_source_in_japanese(authority, tmp_path):
     assert "使えません：取得できません" in report.getvalue()
     with pytest.raises(CommandError, match="取得先のある認証局がありません"):
         call_command("fetch_revocations", "--authority", "別の認証局", stdout=report)
+
+
+def test_a_list_without_an_end_can_be_told_of(tmp_path):
+    authority = Authority(at=clock.now())
+    endless = authority.crl(next_in=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - authority.at)
+    trust(authority, tmp_path, crl=endless, now=clock.now())
+    for command in (["fetch_revocations"], ["trust", "list"]):
+        report = StringIO()
+        call_command(*command, stdout=report)
+        assert "次回更新 9999/12/" in report.getvalue()
+
+
+def test_over_https_the_servers_certificate_is_checked(authority, tmp_path, monkeypatch):
+    row = trust(authority, tmp_path)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    web = Authority(label="web", at=clock.now())
+    certificate = web.card(san=False, purposes=(ExtendedKeyUsageOID.SERVER_AUTH,), extra=((here, False),))
+    key = certificate.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain = [issued.certificate.public_bytes(Encoding.PEM) for issued in (certificate, web.issuing, web.root)]
+    (tmp_path / "server.pem").write_bytes(key + b"".join(chain[:2]))
+    (tmp_path / "root.pem").write_bytes(chain[2])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with server(serving(authority.crl(number=2)), context) as url:
+        assert "CERTIFICATE_VERIFY_FAILED" in revocation.fetch(row, url, now=NOON).reason
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+        assert revocation.fetch(row, url, now=NOON).taken
+        assert "取得できません" in revocation.fetch(row, url.replace("127.0.0.1", "localhost"), now=NOON).reason
 
 
 def test_overdue_lists_are_named(authority, tmp_path):

@@ -82,6 +82,7 @@ def test_production_takes_no_demo_authority(files, settings):
         (["--intermediate", "stranger.der"], "つながりません"),
         (["--policy", "1.2.x"], "証明書ポリシー"),
         (["--crl", "ldap://example.jp/"], "失効リストの取得先"),
+        (["--crl", "http://[::1/list.crl"], "失効リストの取得先"),
         (["--grace-hours", "1000"], "猶予"),
         (["--mapping", "mapping.json"], "対応表"),
         (["--mapping", "card.der"], "対応表がJSON"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from django.db import IntegrityError, transaction
 
 from irefuda.cards import queries
+from irefuda.cards.deadline import Deadline, Http, Https
 from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
 from irefuda_core.certificate import load
 from irefuda_core.trust import BadRevocationList, RevocationList, signer_of
@@ -82,8 +83,8 @@ def download(url: str, *, max_seconds: float = MAX_SECONDS) -> bytes:
 
     :raises BadRevocationList: with the reason, in Japanese
     """
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         if parts.scheme == "file":
             with Path(unquote(parts.path)).open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
@@ -91,24 +92,37 @@ def download(url: str, *, max_seconds: float = MAX_SECONDS) -> bytes:
             content = _over_http(url, max_seconds=max_seconds)
         else:
             raise BadRevocationList("取得先は、http、https、fileのどれかにしてください。")
-    except (OSError, urllib.error.URLError) as failure:
-        raise BadRevocationList(f"取得できません（{failure}）。") from None
+    except BadRevocationList:
+        raise
+    except (OSError, HTTPException, ValueError) as failure:
+        raise BadRevocationList(f"取得できません（{_words(failure)}）。") from None
     if len(content) > MAX_BYTES:
         raise BadRevocationList(f"大きすぎます（上限{MAX_BYTES // 1024 // 1024}MB）。")
     return content
 
 
 def _over_http(url: str, *, max_seconds: float) -> bytes:
-    started, chunks, size = time.monotonic(), [], 0
-    opener = urllib.request.build_opener(_StayOnHttp())
-    with opener.open(url, timeout=min(SOCKET_SECONDS, max_seconds)) as answer:
-        while size <= MAX_BYTES and (chunk := answer.read1(64 * 1024)):
-            chunks.append(chunk)
-            size += len(chunk)
-            # The socket's time limit is per read: a server that sends one byte at a time never reaches it.
-            if time.monotonic() - started > max_seconds:
-                raise BadRevocationList(f"{max_seconds:.0f}秒以内に取得が終わりません。")
+    too_slow = BadRevocationList(f"{max_seconds:.0f}秒以内に取得が終わりません。")
+    chunks, size = [], 0
+    with Deadline(max_seconds) as deadline:
+        opener = urllib.request.build_opener(_StayOnHttp(), Http(deadline), Https(deadline))
+        try:
+            with opener.open(url, timeout=min(SOCKET_SECONDS, max_seconds)) as answer:
+                while size <= MAX_BYTES and (chunk := answer.read1(64 * 1024)):
+                    chunks.append(chunk)
+                    size += len(chunk)
+        except (OSError, HTTPException, ValueError):
+            if deadline.over:
+                raise too_slow from None
+            raise
+        if deadline.over:
+            raise too_slow
     return b"".join(chunks)
+
+
+def _words(failure: Exception) -> str:
+    """Return what went wrong in one short line; much of it is the server's, escape sequences for a terminal included."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(failure)[:200])
 
 
 class _StayOnHttp(urllib.request.HTTPRedirectHandler):

@@ -114,8 +114,15 @@ def _check_lists(policy_oids: Sequence[str], crl_urls: Sequence[str]) -> None:
         if not _OID.fullmatch(oid):
             raise BadAuthority(f"証明書ポリシー「{oid}」は、1.2.392.… の形で書いてください。")
     for url in crl_urls:
-        if urlsplit(url).scheme not in ("http", "https", "file"):
+        if _scheme(url) not in ("http", "https", "file"):
             raise BadAuthority(f"失効リストの取得先「{url}」は、http、https、fileのどれかで書いてください。")
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def _certificate(content: bytes) -> x509.Certificate:
