@@ -14,12 +14,12 @@ from irefuda_core.documents import registration_application
 def test_a_login_gives_a_token_that_proves_the_card_to_this_site_only(store, start_agent, good_card):
     store.insert(good_card)
     agent = start_agent(conf=store.conf)
-    shown = agent.begin()
-    assert (shown["origin"], shown["purpose"], shown["passphrase"]) == (SITE, "利用者登録", "りんごと青い海")
+    shown = agent.begin(purpose="利用者　登録")
+    assert (shown["origin"], shown["purpose"], shown["passphrase"]) == (SITE, "利用者　登録", "りんごと青い海")
     (card,) = agent.look()["cards"]
     assert (card["company_name"], card["holder_name"], card["choosable"]) == ("株式会社山田建設", "山田 太郎", True)
-    answer = agent.call("/api/use", card=choice(card), pin=PIN, person_in_charge="鈴木")
-    assert answer["reply"]["person_in_charge"] == "鈴木"
+    answer = agent.call("/api/use", card=choice(card), pin=PIN, person_in_charge="　山田　太郎 ")
+    assert answer["reply"]["person_in_charge"] == "山田　太郎"
     token = possession.parse_token(json.dumps(answer["reply"]["token"]))
     assert possession.verify_possession(token, origin=SITE, nonce=NONCE) == good_card.der
     refused = agent.call("/api/use", card=choice(card), pin=PIN, person_in_charge="鈴木")

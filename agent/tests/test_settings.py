@@ -60,12 +60,27 @@ def test_an_origin_where_the_card_may_be_used(origin, realm):
         ("null", "practice"),
         ("file:///etc", "practice"),
         ("https://" + "a" * 250 + ".jp", "production"),
+        ("https://bid.example.jp:443", "production"),
+        ("http://localhost:80", "practice"),
         (None, "production"),
     ],
 )
 def test_an_origin_where_it_may_not(origin, realm):
     with pytest.raises(InvalidSettings, match="origin"):
         check_origin(origin, realm)
+
+
+def test_the_port_that_a_browser_leaves_out_is_to_be_left_out():
+    with pytest.raises(InvalidSettings, match="「:443」は付けずに"):
+        check_origin("https://bid.example.jp:443", "production")
+    assert check_origin("https://bid.example.jp:80", "production") == "https://bid.example.jp:80"
+
+
+def test_a_wide_space_is_a_character_like_any_other():
+    settings = settings_from(
+        {"passphrase": "青い　海", "sites": [{"origin": "https://a.jp", "name": "青い市　入札"}]}, home=Path("/home")
+    )
+    assert (settings.passphrase, settings.sites[0].name) == ("青い　海", "青い市　入札")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +103,10 @@ def test_an_origin_where_it_may_not(origin, realm):
         ({"ports": [True]}, "ports"),
         ({"passphrase": "長" * 41}, "passphrase"),
         ({"passphrase": 5}, "passphrase"),
+        ({"passphrase": "青い\t海"}, "見えない文字"),
+        ({"passphrase": "青い\u202e海"}, "見えない文字"),
+        ({"passphrase": "青い\u2028海"}, "見えない文字"),
+        ({"passphrase": "青い\ud800海"}, "見えない文字"),
     ],
 )
 def test_what_cannot_be_used_is_named(table, words):

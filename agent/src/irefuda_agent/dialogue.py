@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from irefuda_agent.settings import Settings, Site
+from irefuda_agent.settings import Settings, Site, is_one_line
 from irefuda_core.documents import Document, UnknownDocument, read_document
 from irefuda_core.refusal import Refused, refusal
 
@@ -118,7 +118,7 @@ def _request_to_sign(message: dict[str, Any], site: Site, purpose: str) -> Reque
 
 def _text(message: dict[str, Any], key: str, max_length: int) -> str:
     value = message.get(key, "")
-    if not isinstance(value, str) or len(value) > max_length or not value.isprintable():
+    if not is_one_line(value, max_length):
         raise Refused(refusal("C-219"))
     return value
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 REALMS = ("practice", "production")
@@ -15,6 +16,9 @@ REALMS = ("practice", "production")
 DEFAULT_PORTS = (28765, 28766, 28767)
 _HOST = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_LEFT_OUT_BY_BROWSERS = {"https": 443, "http": 80}
+# Line breaks, controls and what turns the reading direction; not the wide space (U+3000), which is usual in names.
+_NOT_IN_A_LINE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 class InvalidSettings(ValueError):
@@ -122,7 +126,16 @@ def check_origin(origin: object, realm: str) -> str:
         raise InvalidSettings(
             f"origin は https で始まるものだけが使えます（練習用の localhost を除く）：{origin}", "origin"
         )
+    if port == _LEFT_OUT_BY_BROWSERS[parts.scheme]:
+        raise InvalidSettings(f"origin の最後の「:{port}」は付けずに書いてください：{origin}", "origin")
     return origin
+
+
+def is_one_line(value: object, max_length: int) -> TypeGuard[str]:
+    """Tell whether the value is one line of text of at most `max_length` characters, and nothing in it is invisible."""
+    if not isinstance(value, str) or len(value) > max_length:
+        return False
+    return not any(unicodedata.category(character) in _NOT_IN_A_LINE for character in value)
 
 
 def one_line(value: object, name: str, max_length: int) -> str:
@@ -130,8 +143,10 @@ def one_line(value: object, name: str, max_length: int) -> str:
 
     :raises InvalidSettings: otherwise
     """
-    if not isinstance(value, str) or len(value) > max_length or not value.isprintable():
-        raise InvalidSettings(f"{name} は{max_length}文字以内の1行で書いてください。", name)
+    if not is_one_line(value, max_length):
+        raise InvalidSettings(
+            f"{name} は{max_length}文字以内の1行で、タブなどの見えない文字を入れずに書いてください。", name
+        )
     return value
 
 

@@ -56,7 +56,7 @@ def settings_toml(settings: Settings, *, home: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Settings hold printable text only, and of that JSON and TOML escape the same two characters in the same way.
+    # Settings hold no control characters, and of all others JSON and TOML escape the same two characters in the same way.
     return json.dumps(text, ensure_ascii=False)
 
 

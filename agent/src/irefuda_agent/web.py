@@ -25,6 +25,7 @@ from irefuda_agent.guards import Guards
 from irefuda_agent.settings import InvalidSettings, Settings
 from irefuda_agent.settings_file import SettingsFile
 from irefuda_core.refusal import Refused, refusal
+from irefuda_core.text import InvalidText, clean_text
 
 # After these nothing that the person types in this popup can help.
 _FINAL = ("C-215", "C-219", "C-225", "K-440")
@@ -156,11 +157,12 @@ def _refused(refused: Refused) -> Response:
 
 def _person(asked: dialogues.Request, body: dict[str, Any]) -> str:
     person = body.get("person_in_charge", "")
-    if not isinstance(person, str) or not person.isprintable():
+    if not isinstance(person, str):
         raise Refused(refusal("P-801"))
-    if len(person) > 20:
-        raise Refused(refusal("P-802", max_length=20))
-    return person.strip()
+    try:
+        return clean_text(person, max_length=20)
+    except InvalidText as invalid:
+        raise Refused(invalid.refusal) from None
 
 
 def _choice(asked: dialogues.Request, body: dict[str, Any]) -> CardChoice:
