@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -220,10 +221,11 @@ def test_the_pin_is_in_no_argument_no_environment_and_no_output(store, start_age
         calling = asyncio.create_task(asyncio.to_thread(agent.call, "/api/use", card=choice(card), pin=pin))
         while not calling.done():
             for worker in workers_of(process):
-                try:
-                    seen.append(" ".join(worker.cmdline()) + str(worker.environ()))
-                except (psutil.NoSuchProcess, psutil.AccessDenied):
-                    continue
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    seen.append(" ".join(worker.cmdline()))
+                # Once it is under way, no other process of the same user may read a worker's environment.
+                with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                    seen.append(str(worker.environ()))
             await asyncio.sleep(0.005)
         return await calling
 

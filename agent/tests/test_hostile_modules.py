@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,3 +84,43 @@ def test_a_module_that_misbehaves_is_said_and_leaves_no_process(
     assert (looked, signed) == (([code], []) if when_looking else ([], [fault]))
     assert time.monotonic() - started < 8
     assert workers_of(psutil.Process()) == []
+
+
+@pytest.fixture
+def core_files_of_any_size() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+@pytest.mark.usefixtures("core_files_of_any_size")
+def test_a_module_that_crashes_leaves_no_core_file_with_the_pin(
+    compile_module, store: TokenStore, good_card, tmp_path, monkeypatch
+):
+    store.insert(good_card)
+    monkeypatch.setenv("SOFTHSM2_CONF", str(store.conf))
+    working = tmp_path / "working"
+    working.mkdir()
+    monkeypatch.chdir(working)
+    assert asyncio.run(look_and_sign(compile_module("C_Sign", "crashes"))) == ([], ["module_failed"])
+    assert list(working.iterdir()) == []
+
+
+@pytest.mark.usefixtures("core_files_of_any_size")
+def test_the_program_and_its_workers_may_write_no_core_files(store: TokenStore, start_agent):
+    agent = start_agent(conf=store.conf)
+    agent.begin()
+    program = psutil.Process(agent.process.pid)
+    with agent.looks() as looks:
+        next(looks)
+        limits = [process.rlimit(psutil.RLIMIT_CORE) for process in (program, *workers_of(program))]
+    assert limits == [(0, 0), (0, 0)]
+
+
+def test_a_core_handler_behind_a_pipe_gets_nothing_either():
+    says = (
+        "import ctypes; from irefuda_agent.memory import *; keep_out_of_core_files(); print(ctypes.CDLL(None).prctl(3))"
+    )
+    said = subprocess.run([sys.executable, "-c", says], capture_output=True, text=True, check=True).stdout
+    assert said == "0\n"  # PR_GET_DUMPABLE

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from irefuda_agent.cards import Cards
 from irefuda_agent.diagnosis import BAD, diagnose, listed
+from irefuda_agent.memory import keep_out_of_core_files
 from irefuda_agent.ports import bind
 from irefuda_agent.settings import InvalidSettings, read_settings, settings_from
 from irefuda_agent.settings_file import SettingsFile, content_of
@@ -43,6 +44,7 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
 
 def serve(path: Path) -> int:
     """Serve the popup until the program is ended."""
+    keep_out_of_core_files()
     file = SettingsFile(path)
     settings = file.current()
     listener = bind(settings.ports)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pkcs11 import Attribute, Mechanism, ObjectClass, SlotFlag, TokenFlag
 from pkcs11 import exceptions as p11
 
+from irefuda_agent.memory import keep_out_of_core_files
 from irefuda_agent.readers import connected_readers
 from irefuda_core import jws, possession
 from irefuda_core.certificate import UnreadableCertificate, fingerprint_of, load
@@ -306,6 +307,7 @@ def answer(reading: Reading, request: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Answer requests until stdin ends."""
+    keep_out_of_core_files()
     reading = Reading()
     for line in sys.stdin.buffer:
         sys.stdout.write(json.dumps(answer(reading, json.loads(line))) + "\n")
