@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import psutil
 import pytest
 from agent_for_tests import NONCE, SITE, choice, client, codes, workers_of
 from cards_for_tests import PIN, SOFTHSM, TestCard, TokenStore, make_card
+from cryptography import x509
 
 from irefuda_agent.cards import Cards
 from irefuda_agent.faults import CODES
@@ -50,6 +52,26 @@ def test_cards_out_of_their_dates_are_shown_and_cannot_be_used(store, start_agen
     }  # fmt: skip
     assert codes(agent.call("/api/use", card=choice(cards["期限切れ"]), pin=PIN)) == ["C-208"]
     assert codes(agent.call("/api/use", card=choice(cards["期間前"]), pin=PIN)) == ["C-209"]
+
+
+def ending(card: TestCard, end: bytes) -> TestCard:
+    """Return a card whose certificate ends at this GeneralizedTime; nobody looks at its signature here."""
+    der = card.der
+    at = der.index(b"\x18\x0f") + 2
+    return TestCard(x509.load_der_x509_certificate(der[:at] + end + der[at + len(end) :]), card.key)
+
+
+def test_a_certificate_without_an_end_and_one_with_an_impossible_end_hide_no_other(store, start_agent, good_card):
+    in_centuries = timedelta(days=300_000)
+    endless = ending(make_card(company="無期限", ends=in_centuries), b"99991231235959Z")
+    store.insert(ending(make_card(company="零年", ends=in_centuries), b"00000101000000Z"), endless)
+    store.insert(good_card)
+    agent = start_agent(conf=store.conf)
+    agent.begin()
+    cards = {card["company_name"]: card for card in agent.look()["cards"] if card["choosable"]}
+    assert set(cards) == {"無期限", "株式会社山田建設"}
+    assert cards["無期限"]["expires_on"] == "9999/12/31"
+    assert "reply" in agent.call("/api/use", card=choice(cards["無期限"]), pin=PIN)
 
 
 def test_a_certificate_for_something_else_is_not_offered(store, start_agent, good_card):
@@ -183,6 +205,24 @@ def test_a_module_that_crashes_takes_nothing_else_along(hanging):
         return await looking
 
     assert [fault["code"] for fault in asyncio.run(crash())["faults"]] == ["C-218"]
+
+
+async def first_look(cards: Cards) -> list[str]:
+    """Return the faults of the first look that a popup is told."""
+    async with contextlib.aclosing(cards.looks()) as looks, asyncio.timeout(10):
+        return [fault["code"] for fault in (await anext(looks))["faults"]]
+
+
+def test_a_worker_that_cannot_be_started_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    assert asyncio.run(first_look(cards_with(5))) == ["C-218"]
+
+
+def test_a_look_that_fails_for_any_reason_is_said(store, good_card, monkeypatch):
+    store.insert(good_card)
+    monkeypatch.setenv("SOFTHSM2_CONF", str(store.conf))
+    without_zone = Cards([Module("SoftHSM", SOFTHSM)], clock=lambda: datetime(2026, 11, 25))
+    assert asyncio.run(first_look(without_zone)) == ["C-218"]
 
 
 def wait_for(condition, seconds: float = 5) -> None:

@@ -21,7 +21,12 @@ from irefuda_agent.settings import Module
 
 # The places of the functions in CK_FUNCTION_LIST (PKCS#11 v2.40), after its version.
 PLACES = {"C_Initialize": 0, "C_GetSlotList": 4, "C_GetTokenInfo": 6, "C_Login": 18, "C_SignInit": 42, "C_Sign": 43}
-DEEDS = {"hangs": "for (;;) pause();", "crashes": "*(volatile int *)0 = 1;", "ends": "_exit(0);"}
+DEEDS = {
+    "hangs": "for (;;) pause();",
+    "crashes": "*(volatile int *)0 = 1;",
+    "ends": "_exit(0);",
+    "writes": 'write(1, "5\\n", 2);',
+}
 SOURCE = """
 typedef unsigned long word;
 struct list {{ unsigned char version[2]; void *call[68]; }};
@@ -29,6 +34,7 @@ extern void *dlopen(const char *, int);
 extern void *dlsym(void *, const char *);
 extern int pause(void);
 extern void _exit(int);
+extern long write(int, const void *, unsigned long);
 static struct list changed;
 static word misbehave(void) {{ {deed} return 0; }}
 word C_GetFunctionList(struct list **given)
@@ -84,6 +90,15 @@ def test_a_module_that_misbehaves_is_said_and_leaves_no_process(
     assert (looked, signed) == (([code], []) if when_looking else ([], [fault]))
     assert time.monotonic() - started < 8
     assert workers_of(psutil.Process()) == []
+
+
+def test_what_a_module_writes_is_not_taken_for_the_workers_answer(
+    compile_module, store: TokenStore, good_card, monkeypatch
+):
+    store.insert(good_card)
+    monkeypatch.setenv("SOFTHSM2_CONF", str(store.conf))
+    # The log-in does nothing else here, so that the card shows no key.
+    assert asyncio.run(look_and_sign(compile_module("C_Login", "writes"))) == ([], ["no_suitable_certificate"])
 
 
 @pytest.fixture

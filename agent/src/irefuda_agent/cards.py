@@ -15,7 +15,7 @@ from typing import Any
 
 from irefuda_agent.faults import CODES
 from irefuda_agent.settings import Module
-from irefuda_core.certificate import CardCertificate, UnreadableCertificate, read_certificate, shown
+from irefuda_core.certificate import CardCertificate, read_certificate, shown
 from irefuda_core.refusal import Refusal, refusal
 
 POLL_SECONDS = 0.7
@@ -47,17 +47,8 @@ class Worker:
 
     async def ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
         """Return the worker's answer; a hang or a crash of the module is the answer `module_timeout` or `module_failed`."""
-        if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "irefuda_agent.worker",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON},
-                limit=_LINE_LIMIT,
-            )  # fmt: skip
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
         try:
+            stdin, stdout = await self._pipes()
             stdin.write(json.dumps({**request, "module": self.module.path}).encode() + b"\n")
             await stdin.drain()
             line = await asyncio.wait_for(stdout.readline(), limit)
@@ -69,6 +60,19 @@ class Worker:
             await self.end()
             return {"faults": ["module_failed"]}
         return answer
+
+    async def _pipes(self) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "irefuda_agent.worker",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                env={name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON},
+                limit=_LINE_LIMIT,
+            )  # fmt: skip
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        return stdin, stdout
 
     async def end(self) -> None:
         """End the process and wait for it."""
@@ -140,7 +144,10 @@ class Cards:
         workers = [Worker(module) for module in self.modules]
         try:
             while True:
-                look = await self._listed(workers)
+                try:
+                    look = await self._listed(workers)
+                except Exception:  # noqa: BLE001 -- whatever failed: a list that stands still would tell the person nothing
+                    look = {"cards": [], "faults": [refusal_json(fault_refusal("module_failed"))]}
                 for queue in self._listeners:
                     if queue.full():
                         queue.get_nowait()
@@ -232,9 +239,13 @@ def _choices(card: dict[str, Any], module: Module, now: datetime) -> list[dict[s
 def certificate_row(der: bytes, now: datetime) -> dict[str, Any]:
     """Return a certificate as the page shows it; one that is not valid now is shown and cannot be chosen."""
     try:
-        certificate = read_certificate(der)
-    except UnreadableCertificate:
+        return _readable_row(read_certificate(der), now)
+    except (ValueError, OverflowError):  # UnreadableCertificate is one; dates that no calendar has are others
+        # This one only: the other certificates of the card, and the other cards, stay in the list.
         return {"fingerprint": "", "choosable": False, "note": _sentence("no_suitable_certificate")}
+
+
+def _readable_row(certificate: CardCertificate, now: datetime) -> dict[str, Any]:
     note = _date_note(certificate, now)
     return {
         "fingerprint": certificate.fingerprint,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pkcs11
 from cryptography import x509
@@ -309,9 +310,19 @@ def main() -> None:
     """Answer requests until stdin ends."""
     keep_out_of_core_files()
     reading = Reading()
-    for line in sys.stdin.buffer:
-        sys.stdout.write(json.dumps(answer(reading, json.loads(line))) + "\n")
-        sys.stdout.flush()
+    with _answers_only() as answers:
+        for line in sys.stdin.buffer:
+            answers.write(json.dumps(answer(reading, json.loads(line))) + "\n")
+            answers.flush()
+
+
+def _answers_only() -> TextIO:
+    """Return stdout for the answers alone: what a module writes there goes nowhere."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return answers
 
 
 if __name__ == "__main__":
