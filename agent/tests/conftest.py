@@ -150,8 +150,8 @@ def insert(two_readers: Readers) -> Iterator[Callable[..., VirtualCard]]:
     inserted: list[VirtualCard] = []
 
     def put(card: VirtualCard, reader: int = 0) -> VirtualCard:
-        card.insert(two_readers.ports[reader])
         inserted.append(card)
+        card.insert(two_readers.ports[reader])
         return card
 
     yield put

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import socket
 import subprocess
 import threading
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 OPENSC = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
 _VPCD = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so"
 _POWER_OFF, _POWER_ON, _RESET, _SEND_ATR = 0, 1, 2, 4
+# How often the reader asks a card for its ATR before it gives it power: once, twice if a program looks just then.
+_LOOKS_WITHOUT_POWER = 5
 _ATR = bytes.fromhex("3b8580018073c0210016")
 _APPLICATION = bytes.fromhex("a000000308")
 _PROPERTIES = bytes.fromhex("61114f0600001000010079074f05a000000308")
@@ -47,7 +50,7 @@ class VirtualCard:
         self.verifications = 0
         self.is_for_signing = True
         self.when_signing: Callable[[], None] = lambda: None
-        number = (number or os.urandom(16)).ljust(25, b"\0")  # becomes the token's serial number
+        number = (number or os.urandom(16)).rjust(25, b"\0")  # its end becomes the token's serial number
         chuid = _tlv("30", number) + _tlv("34", bytes(16)) + _tlv("35", b"20991231") + _tlv("3e", b"") + _tlv("fe", b"")
         self.objects = {
             _DISCOVERY: _tlv(
@@ -62,6 +65,7 @@ class VirtualCard:
             self.objects[tag] = _tlv("53", _tlv("70", card.der) + _tlv("71", b"\x00") + _tlv("fe", b""))
         self._line: socket.socket | None = None
         self._thread: threading.Thread | None = None
+        self._asked: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._forget()
 
     def _forget(self) -> None:
@@ -70,13 +74,40 @@ class VirtualCard:
         self._sent = self._waiting = b""
 
     def insert(self, port: int) -> None:
-        """Put the card into the reader that listens on this port."""
+        """Put the card into the reader that listens on this port, and return when the reader has given it power."""
+        for _ in range(5):
+            self._plug_in(port)
+            if self._gets_power():
+                return
+            self.pull()
+        raise AssertionError("the reader gives the card no power")
+
+    def _plug_in(self, port: int) -> None:
         self._forget()
+        self._asked = queue.SimpleQueue()
         self._line = socket.create_connection(("127.0.0.1", port), timeout=10)
         self._line.settimeout(None)
         self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._thread = threading.Thread(target=self._live, args=(self._line,), daemon=True)
+        self._thread = threading.Thread(target=self._live, args=(self._line, self._asked), daemon=True)
         self._thread.start()
+
+    def _gets_power(self) -> bool:
+        """Tell whether the reader takes this card for a new one.
+
+        When a card is pulled out of its work, vpcd hangs up on it outside of its look for cards, and takes the next
+        connection before that look: pcscd never notices that the card has gone, and the next one stays mute for ever.
+        A hardware reader has a switch that no swap is too quick for. Pulled while idle, the card is missed at the look.
+        """
+        looks = 0
+        while looks < _LOOKS_WITHOUT_POWER:
+            match self._asked.get(timeout=10):
+                case None:
+                    return False
+                case what if what == _POWER_ON:
+                    return True
+                case what if what == _SEND_ATR:
+                    looks += 1
+        return False
 
     def pull(self) -> None:
         """Take the card out, whatever it is doing."""
@@ -89,14 +120,20 @@ class VirtualCard:
         if self._thread is not threading.current_thread() and self._thread is not None:
             self._thread.join(10)
 
-    def _live(self, line: socket.socket) -> None:
+    def _live(self, line: socket.socket, asked: queue.SimpleQueue[int | None]) -> None:
         try:
             while (message := _received(line)) is not None:
-                answer = self._control(message[0]) if len(message) == 1 else self.answer(message)
+                if len(message) == 1:
+                    answer = self._control(message[0])
+                    asked.put(message[0])
+                else:
+                    answer = self.answer(message)
                 if answer is not None:
                     line.sendall(len(answer).to_bytes(2) + answer)
         except OSError:
             return  # pulled
+        finally:
+            asked.put(None)
 
     def _control(self, what: int) -> bytes | None:
         if what == _SEND_ATR:
