@@ -1,5 +1,7 @@
 """What a certificate says, by the mapping of its authority (manual: ICカード企業名称, 企業住所, 取得者氏名, 取得者住所)."""
 
+from datetime import timedelta
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pki_builder import NOON, Authority, name
 
-from irefuda_core.certificate import ABSENT, UnreadableCertificate, read_certificate, shown
+from irefuda_core.certificate import ABSENT, UnreadableCertificate, load, read_certificate, shown
 
 KEY = ec.derive_private_key(7, ec.SECP256R1())
 FIELDS = ("company_name", "company_address", "holder_name", "holder_address")
@@ -106,3 +108,10 @@ def test_only_what_the_certificate_says_is_shown(parts):
     assert company == parts.get("O", ABSENT)
     assert holder == parts.get("CN", ABSENT)
     assert address == (" ".join(parts[part] for part in ("ST", "L") if part in parts) or ABSENT)
+
+
+def test_a_certificate_with_an_impossible_day_cannot_be_read():
+    der = Authority().card(ends=timedelta(days=300_000)).der
+    at = der.index(b"\x18\x0f") + 2
+    with pytest.raises(UnreadableCertificate):
+        load(der[:at] + b"00000101000000Z" + der[at + 15 :])

@@ -91,6 +91,8 @@ def load(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = (certificate.extensions, certificate.public_key(), certificate.subject, certificate.issuer)
+        # A year that no calendar has fails here, where every failure means the same, and not at the first comparison.
+        _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
         serial = certificate.serial_number
     except Exception as failure:  # noqa: BLE001 -- the parser's errors have no common base, and every one means the same
         raise UnreadableCertificate(type(failure).__name__) from None
