@@ -81,11 +81,16 @@ class Watched:
         self.wrong: list[str] = []
         page.on("console", lambda message: message.type == "error" and self.wrong.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
-        page.on("requestfailed", lambda request: self.wrong.append(f"request: {request.url}"))
+        page.on("requestfailed", self._note_failure)
         page.expose_function("noteViolation", lambda directive: self.wrong.append(f"CSP: {directive}"))
         page.add_init_script(
             "addEventListener('securitypolicyviolation', (event) => noteViolation(event.violatedDirective))"
         )
+
+    def _note_failure(self, request: Any) -> None:
+        # Aborted is what the browser calls an icon that was still on its way when the page was left.
+        if request.failure != "net::ERR_ABORTED":
+            self.wrong.append(f"request: {request.url} {request.failure}")
 
     def axe(self) -> list[str]:
         """Return the violations of WCAG 2.2 AA and of good practice that axe-core finds in the page as it is now."""
