@@ -1,7 +1,7 @@
 """The manual's section 1.2, filled in on the rendered forms: from the menu to the mail, and in with the card."""
 
 import pytest
-from builders import ledger_key, make_authority, make_city, sign_document
+from builders import sign_document
 from steps import TYP, fill, main_form, present, register, send, sign_and_register, way_in
 
 from irefuda.ledger.models import Entry, Pending
@@ -9,19 +9,6 @@ from irefuda.notices.models import Notice
 from irefuda.registration.models import Draft, RegisteredCard
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
 
 
 def test_from_the_portal_to_the_mail_and_in(django_app, city):

@@ -4,7 +4,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from builders import ledger_key, make_authority, make_city, make_supplier
+from builders import make_supplier
 from django.core.management import call_command
 from steps import fill, main_form, register, send, way_in
 
@@ -13,19 +13,6 @@ from irefuda.registration.models import Draft
 from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
 
 
 def contacts(app, card):

@@ -20,7 +20,6 @@ from irefuda.registration.models import CardStatus, RegisteredCard
 from irefuda.registration.operations import Presenter
 from irefuda.ui import clock
 from irefuda_core.calendar import Closed
-from irefuda_core.certificate import CardCertificate
 from irefuda_core.refusal import Refused, refusal
 
 WRITE_EVERY = timedelta(minutes=1)
@@ -136,12 +135,6 @@ def presenter(request: HttpRequest, *, now: datetime, saved: bool | None = None)
         person_in_charge=session.person_in_charge,
         address=client_address(request),
     )
-
-
-def card_shown(request: HttpRequest) -> CardCertificate | None:
-    """Return the session's card for the page head, without judging it."""
-    session: CardSession | None = request.card_session  # type: ignore[attr-defined]
-    return cards.read(session.certificate) if session else None
 
 
 def typing_card(request: HttpRequest) -> str:

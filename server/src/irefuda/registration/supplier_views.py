@@ -287,7 +287,7 @@ def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
         # Written before the site moved or the document's form changed: it is made again.
         return _go("registration-contacts", section)
     if document.values["person_in_charge"] != presenter.person_in_charge:
-        rules_now = agencies.rules_time(now)
+        rules_now = _rules_time(request, now)
         operations.renew_document(draft=draft, presenter=presenter, rules_now=rules_now, now=now)
         return _go("registration-check", section)
     return _page(
