@@ -11,6 +11,7 @@ from irefuda_core.canonical import canonical_json
 
 REALM, ORIGIN = "practice", "http://localhost:8000"
 TYPE = documents.registration_application
+EVERY_FIELD = [(kind, field) for kind in documents.TYPES.values() for field in kind.fields]
 _SPECIAL = {
     "agency_code": "9991",
     "supplier_number": "990000001",
@@ -20,10 +21,17 @@ _SPECIAL = {
 }
 
 
-def application(**changes):
-    """Return an application with these members changed; None removes one."""
-    values = {field.key: _SPECIAL.get(field.key, "高橋" if field.required else "") for field in TYPE.fields} | {
-        "type": "registration-application",
+_SPECIAL |= {f"{which}_{key}": value for which in ("old", "new") for key, value in _SPECIAL.items()} | {
+    "company_id": "999210000000011",
+    "based_on": "1-0",
+    "handover_sha256": "cd" * 32,
+}
+
+
+def application(kind=TYPE, **changes):
+    """Return a document with these members changed; None removes one."""
+    values = {field.key: _SPECIAL.get(field.key, "高橋" if field.required else "") for field in kind.fields} | {
+        "type": kind.name,
         "realm": REALM,
         "origin": ORIGIN,
         "document_id": "0f6a5f1e-3c5c-4d5f-9d0a-6a7f1f1b8a11",
@@ -102,25 +110,27 @@ def test_any_other_content_is_refused_and_nothing_is_signed(changes):
     assert failure.value.refusal.code == "K-440"
 
 
-@pytest.mark.parametrize("key", [*documents.ENVELOPE, *(field.key for field in TYPE.fields)])
-def test_no_member_may_be_missing_nor_be_there_under_another_name(key):
-    with pytest.raises(documents.UnknownDocument):
-        read(canonical_json(application(**{key: None})))
-    with pytest.raises(documents.UnknownDocument):
-        read(canonical_json(application(**{key: None, f"{key}_": application()[key]})))
-    with pytest.raises(documents.UnknownDocument):
-        read(canonical_json(application(**{f"{key}_": ""})))
+@pytest.mark.parametrize("kind", documents.TYPES.values(), ids=lambda kind: kind.name)
+def test_no_member_may_be_missing_nor_be_there_under_another_name(kind):
+    assert read(canonical_json(application(kind))).type is kind
+    for key in [*documents.ENVELOPE, *(field.key for field in kind.fields)]:
+        with pytest.raises(documents.UnknownDocument):
+            read(canonical_json(application(kind, **{key: None})))
+        with pytest.raises(documents.UnknownDocument):
+            read(canonical_json(application(kind, **{key: None, f"{key}_": application(kind)[key]})))
+        with pytest.raises(documents.UnknownDocument):
+            read(canonical_json(application(kind, **{f"{key}_": ""})))
 
 
-@pytest.mark.parametrize("field", TYPE.fields, ids=lambda field: field.key)
-def test_only_what_may_be_empty_is_empty_and_nothing_is_over_its_length(field):
+@pytest.mark.parametrize(("kind", "field"), EVERY_FIELD, ids=lambda part: getattr(part, "key", None))
+def test_only_what_may_be_empty_is_empty_and_nothing_is_over_its_length(kind, field):
     if field.required:
         with pytest.raises(documents.UnknownDocument):
-            read(canonical_json(application(**{field.key: ""})))
+            read(canonical_json(application(kind, **{field.key: ""})))
     else:
-        assert read(canonical_json(application(**{field.key: ""}))).values[field.key] == ""
+        assert read(canonical_json(application(kind, **{field.key: ""}))).values[field.key] == ""
     with pytest.raises(documents.UnknownDocument):
-        read(canonical_json(application(**{field.key: "1" * (field.max_length + 1)})))
+        read(canonical_json(application(kind, **{field.key: "1" * (field.max_length + 1)})))
 
 
 def test_other_bytes_for_the_same_content_are_refused():

@@ -134,7 +134,8 @@ def test_what_may_not_be_looked_up_may_not_be_registered(status, dates, on):
 
 def test_a_policy_knob_that_does_not_exist_is_a_mistake():
     assert rules.Policy.from_knobs({"max_cards_per_supplier": 3}).max_cards_per_supplier == 3
-    for wrong in ({"max_cards": 3}, {"name_mismatch": "ignore"}, {"max_cards_per_supplier": 0}, {"fax_required": "no"}):
+    for wrong in ({"max_cards": 3}, {"name_mismatch": "ignore"}, {"max_cards_per_supplier": 0}, {"fax_required": "no"},
+                  {"approval": "maybe"}, {"renewal_other_holder": True}, {"expired_card_days": True}, {"expired_card_days": 367}):  # fmt: skip
         with pytest.raises(ValueError):
             rules.Policy.from_knobs(wrong)
 
@@ -165,6 +166,9 @@ def test_a_registered_card_hands_on_to_a_newer_one():
     assert renewal() == set()
     assert renewal(existing=[SAME, OTHER]) == set()
     assert renewal(at=CARD.not_after) == set()
+    assert renewal(at=CARD.not_after + timedelta(days=30), policy=rules.Policy(expired_card_days=30)) == set()
+    nameless = replace(CARD, holder_name="")
+    assert renewal(old=nameless, new=replace(NEW, holder_name="")) == set()
 
 
 @pytest.mark.parametrize(
@@ -172,8 +176,11 @@ def test_a_registered_card_hands_on_to_a_newer_one():
     [
         ({"new": CARD}, "R-131"),
         ({"new": replace(NEW, serial=CARD.serial)}, "R-131"),
-        ({"at": CARD.not_after + timedelta(seconds=1)}, "K-404"),
+        ({"at": CARD.not_after + timedelta(seconds=1)}, "R-135"),
+        ({"at": CARD.not_after + timedelta(days=30, seconds=1), "policy": rules.Policy(expired_card_days=30)}, "R-135"),
         ({"existing": []}, "R-120"),
+        ({"existing": [replace(OTHER, serial=9)]}, "R-134"),
+        ({"existing": [replace(OTHER, serial=9, supplier_number="990000002")]}, "R-134"),
         ({"existing": [OTHER]}, "R-120"),
         ({"existing": [replace(SAME, active=False)]}, "R-120"),
         ({"existing": [replace(SAME, supplier_number="990000002")]}, "R-120"),
@@ -181,6 +188,8 @@ def test_a_registered_card_hands_on_to_a_newer_one():
         ({"existing": [SAME, replace(OTHER, serial=9, supplier_number="990000002")]}, "R-106"),
         ({"new": replace(NEW, not_after=CARD.not_after)}, "R-132"),
         ({"new": replace(NEW, company_name="株式会社テスト商会０２")}, "R-108"),
+        ({"new": replace(NEW, holder_name="別人　次郎")}, "R-133"),
+        ({"new": replace(NEW, holder_name="")}, "R-133"),
     ],
     ids=lambda part: part if isinstance(part, str) else "+".join(part),
 )
@@ -198,6 +207,25 @@ def test_a_renewal_says_both_dates_as_they_are_in_japan():
 def test_a_provisional_renewal_is_left_to_staff():
     other = replace(NEW, company_name="株式会社テスト商会０２")
     assert renewal(new=other, policy=rules.Policy(name_mismatch="provisional")) == set()
+
+
+def test_what_the_agency_has_to_look_at_is_named():
+    other = replace(NEW, company_name="株式会社テスト商会０２", holder_name="別人　次郎")
+    review = rules.Policy(name_mismatch="provisional", renewal_other_holder="review", approval="required")
+    assert renewal(new=other, policy=review) == set()
+    assert rules.doubts_of_renewal(FACTS, CARD, NEW, authority_demo=False, old_revoked=False) == []
+    doubts = rules.doubts_of_renewal(FACTS, CARD, other, authority_demo=False, old_revoked=True)
+    assert doubts == ["name", "holder", "revoked"]
+    assert rules.doubts_of_registration(FACTS, CARD, rules.Policy(), authority_demo=False) == []
+    assert rules.doubts_of_registration(FACTS, other, review, authority_demo=False) == ["name", "approval"]
+
+
+def test_a_change_needs_something_changed_and_the_present_state_before_it():
+    change = rules.Change("代表電話番号", "017-111-1111", "")
+    assert str(change) == "代表電話番号：017-111-1111 → （なし）"
+    assert [r.code for r in rules.refusals_to_change([change], based_on="1-0", current="2-0")] == ["R-141"]
+    assert [r.code for r in rules.refusals_to_change([], based_on="1-0", current="1-0")] == ["R-142"]
+    assert rules.refusals_to_change([change], based_on="1-0", current="1-0") == []
 
 
 def test_certificates_without_names_agree_with_nobody():
@@ -221,7 +249,7 @@ def test_the_manual_s_own_sample_is_refused_reason_by_reason():
         "V9 company": (codes(card=replace(CARD, company_name="株式会社テスト商会０２")), "R-108"),
         "V9 holder": (codes(card=replace(CARD, holder_name="別人　次郎"), existing=[OTHER], policy=rules.Policy(same_holder=True)), "R-110"),
         "V12 same": (renewal(new=CARD), "R-131"),
-        "V12 over": (renewal(at=CARD.not_after + timedelta(seconds=1)), "K-404"),
+        "V12 over": (renewal(at=CARD.not_after + timedelta(seconds=1)), "R-135"),
         "V12 sooner": (renewal(new=replace(NEW, not_after=CARD.not_after)), "R-132"),
     }  # fmt: skip
     assert {line: found for line, (found, _) in matrix.items()} == {line: {code} for line, (_, code) in matrix.items()}

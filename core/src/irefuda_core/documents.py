@@ -105,37 +105,111 @@ def _contact(prefix: str, section: str) -> tuple[Field, ...]:
     )
 
 
+_ADDRESSEE = (
+    Field("agency_code", "調達機関コード", "申請先", form=r"[0-9]{4}"),
+    Field("agency_name", "調達機関", "申請先"),
+    Field("category", "調達区分", "申請先"),
+)
+_COMPANY = (
+    Field("supplier_number", "業者番号", "企業情報", form=r"[0-9A-Z]{9}"),
+    Field("company_name", "企業名称", "企業情報"),
+    Field("company_postal_code", "企業郵便番号", "企業情報", required=False),
+    Field("company_address", "企業住所", "企業情報", required=False),
+    Field("representative_name", "代表者氏名", "企業情報", required=False),
+    Field("representative_title", "代表者役職", "企業情報", required=False),
+    Field("representative_phone", "代表電話番号", "企業情報", required=False),
+    Field("representative_fax", "代表FAX番号", "企業情報", required=False),
+    Field("qualifications", "資格の種類", "企業情報", required=False),
+    Field("branch_name", "支店名等", "企業情報", required=False),
+)
+_OFFICE = "ICカード利用部署情報"
+_CARD = (
+    Field("card_company_name", "ICカード企業名称", _OFFICE),
+    Field("card_company_address", "ICカード企業住所", _OFFICE),
+    Field("card_holder_name", "ICカード取得者氏名", _OFFICE),
+    Field("card_holder_address", "ICカード取得者住所", _OFFICE),
+)
+_PERSON = Field("person_in_charge", "担当者", "申請者", required=False, max_length=20)
+_COMPANY_ID = r"[0-9]{15}"
+_DIGEST = r"[0-9a-f]{64}"
+
+
+def _certificate(section: str, prefix: str = "") -> tuple[Field, ...]:
+    """Return the four fields that say which certificate is meant."""
+    return (
+        Field(f"{prefix}certificate_serial", "証明書シリアル番号", section, form=r"[0-9]+"),
+        Field(f"{prefix}certificate_issuer", "証明書発行者", section, max_length=1000),
+        Field(f"{prefix}certificate_expires_on", "証明書有効期限", section, form=r"[0-9]{4}/[0-9]{2}/[0-9]{2}"),
+        Field(f"{prefix}certificate_fingerprint", "証明書の指紋（SHA-256）", section, form=_DIGEST),
+    )
+
+
 registration_application = DocumentType(
     name="registration-application",
     title="利用者登録申請書",
     fields=(
-        Field("agency_code", "調達機関コード", "申請先", form=r"[0-9]{4}"),
-        Field("agency_name", "調達機関", "申請先"),
-        Field("category", "調達区分", "申請先"),
-        Field("supplier_number", "業者番号", "企業情報", form=r"[0-9A-Z]{9}"),
-        Field("company_name", "企業名称", "企業情報"),
-        Field("company_postal_code", "企業郵便番号", "企業情報", required=False),
-        Field("company_address", "企業住所", "企業情報", required=False),
-        Field("representative_name", "代表者氏名", "企業情報", required=False),
-        Field("representative_title", "代表者役職", "企業情報", required=False),
-        Field("representative_phone", "代表電話番号", "企業情報", required=False),
-        Field("representative_fax", "代表FAX番号", "企業情報", required=False),
-        Field("qualifications", "資格の種類", "企業情報", required=False),
-        Field("branch_name", "支店名等", "企業情報", required=False),
+        *_ADDRESSEE,
+        *_COMPANY,
         *_contact("rep", "代表窓口情報"),
-        Field("card_company_name", "ICカード企業名称", "ICカード利用部署情報"),
-        Field("card_company_address", "ICカード企業住所", "ICカード利用部署情報"),
-        Field("card_holder_name", "ICカード取得者氏名", "ICカード利用部署情報"),
-        Field("card_holder_address", "ICカード取得者住所", "ICカード利用部署情報"),
-        *_contact("card_office", "ICカード利用部署情報"),
-        Field("certificate_serial", "証明書シリアル番号", "ICカード情報", form=r"[0-9]+"),
-        Field("certificate_issuer", "証明書発行者", "ICカード情報", max_length=1000),
-        Field("certificate_expires_on", "証明書有効期限", "ICカード情報", form=r"[0-9]{4}/[0-9]{2}/[0-9]{2}"),
-        Field("certificate_fingerprint", "証明書の指紋（SHA-256）", "ICカード情報", form=r"[0-9a-f]{64}"),
-        Field("person_in_charge", "担当者", "申請者", required=False, max_length=20),
+        *_CARD,
+        *_contact("card_office", _OFFICE),
+        *_certificate("ICカード情報"),
+        _PERSON,
     ),
 )
-TYPES = {registration_application.name: registration_application}
+registration_change = DocumentType(
+    name="registration-change",
+    title="利用者変更届",
+    fields=(
+        *_ADDRESSEE,
+        # Every item that becomes another one, as 「項目：前 → 後」 and joined by 「／」: who signs sees both.
+        Field("changes", "変更する内容", "変更の内容", max_length=6_000),
+        # What the form was filled from, so that nothing is overwritten unseen: the company's and the card's count of changes.
+        Field("based_on", "変更前の版", "変更の内容", form=r"[0-9]+-[0-9]+"),
+        Field("company_id", "企業ID", "企業情報", form=_COMPANY_ID),
+        *_COMPANY,
+        *_contact("rep", "代表窓口情報"),
+        *_CARD,
+        *_contact("card_office", _OFFICE),
+        *_certificate("ICカード情報"),
+        _PERSON,
+    ),
+)
+_OLD_CARD, _NEW_CARD = "現在使用しているICカード", "新規に使用するICカード"
+
+
+def _renewed(section: str, prefix: str) -> tuple[Field, ...]:
+    return (
+        Field(f"{prefix}_company_name", "企業名称", section),
+        Field(f"{prefix}_company_address", "企業住所", section, required=False),
+        Field(f"{prefix}_card_company_name", "ICカード企業名称", section),
+        Field(f"{prefix}_card_company_address", "ICカード企業住所", section),
+        Field(f"{prefix}_card_holder_name", "ICカード取得者氏名", section),
+        Field(f"{prefix}_card_holder_address", "ICカード取得者住所", section),
+        *_certificate(section, f"{prefix}_"),
+    )
+
+
+# Made by the card agent, not by the site: at its turn the old card knows only itself and which renewal this is.
+card_handover = DocumentType(
+    name="card-handover",
+    title="ICカード引継届",
+    fields=(*_ADDRESSEE, *_certificate(_OLD_CARD), _PERSON),
+)
+card_renewal = DocumentType(
+    name="card-renewal",
+    title="電子証明書更新確認",
+    fields=(
+        *_ADDRESSEE,
+        Field("company_id", "企業ID", "企業情報", form=_COMPANY_ID),
+        Field("supplier_number", "業者番号", "企業情報", form=r"[0-9A-Z]{9}"),
+        *_renewed(_OLD_CARD, "old"),
+        *_renewed(_NEW_CARD, "new"),
+        Field("handover_sha256", "ICカード引継届のハッシュ値（SHA-256）", "引継ぎ", form=_DIGEST),
+        _PERSON,
+    ),
+)
+TYPES = {kind.name: kind for kind in (registration_application, registration_change, card_handover, card_renewal)}
 
 
 def read_document(payload: bytes, *, realm: str, origin: str) -> Document:

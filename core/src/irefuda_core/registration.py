@@ -23,6 +23,12 @@ class Policy:
     same_holder: bool = False
     name_mismatch: Literal["refuse", "provisional"] = "refuse"
     fax_required: bool = True
+    # Whether every 登録 waits for the agency's word (domain 3.6: 岐阜, 三重), and so without a 企業ID until then.
+    approval: Literal["none", "required"] = "none"
+    # A new card of another holder: refused at 更新, or taken and left to the agency.
+    renewal_other_holder: Literal["refuse", "review"] = "refuse"
+    # For how many days after its end a card still proves whose registration the new one takes over; 0 = it does not.
+    expired_card_days: int = 0
 
     @classmethod
     def from_knobs(cls, knobs: Mapping[str, Any]) -> Policy:
@@ -33,17 +39,29 @@ class Policy:
         known = {field.name for field in fields(cls)}
         if unknown := set(knobs) - known:
             raise ValueError(f"unknown policy knobs: {sorted(unknown)}")
-        if knobs.get("name_mismatch", "refuse") not in ("refuse", "provisional"):
-            raise ValueError("name_mismatch is refuse or provisional")
+        for name, choices in KNOB_CHOICES.items():
+            if knobs.get(name, choices[0]) not in choices:
+                raise ValueError(f"{name} is one of {', '.join(choices)}")
         limit = knobs.get("max_cards_per_supplier")
         if limit is not None and (type(limit) is not int or limit < 1):
             raise ValueError("max_cards_per_supplier is a number from 1, or absent")
         for name in ("same_holder", "fax_required"):
             if type(knobs.get(name, True)) is not bool:
                 raise ValueError(f"{name} is true or false")
+        days = knobs.get("expired_card_days", 0)
+        if type(days) is not int or not 0 <= days <= 366:
+            raise ValueError("expired_card_days is a number from 0 to 366")
         return cls(**knobs)
 
 
+# The knobs that are one of a few words; the first is the default.
+KNOB_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "name_mismatch": ("refuse", "provisional"),
+    "approval": ("none", "required"),
+    "renewal_other_holder": ("refuse", "review"),
+}
+# What an agency has to look at before a card counts.
+Doubt = Literal["name", "approval", "holder", "revoked"]
 Standing = Literal["active", "suspended", "ended"]
 
 
@@ -118,6 +136,18 @@ def refusals_to_register(
     return reasons
 
 
+def doubts_of_registration(
+    facts: SupplierFacts, card: CardCertificate, policy: Policy, *, authority_demo: bool
+) -> list[Doubt]:
+    """Return what the agency has to look at before this card, which may apply, counts as registered (V9, domain 3.6)."""
+    doubts: list[Doubt] = []
+    if not name_agrees(card, facts, demo=authority_demo):
+        doubts.append("name")
+    if policy.approval == "required":
+        doubts.append("approval")
+    return doubts
+
+
 def refusals_to_renew(
     facts: SupplierFacts,
     old: CardCertificate,
@@ -128,23 +158,65 @@ def refusals_to_renew(
     authority_demo: bool,
     at: datetime,
 ) -> list[Refusal]:
-    """Return every reason why the new card may not take the place of the old one at this moment (V12)."""
+    """Return every reason why the new card may not take the place of the old one at this moment (V12).
+
+    `existing` are the cards of the supplier, and both certificates wherever they are registered in the section.
+    """
     if _named(old) == _named(new):
         return [refusal("R-131")]
-    if at > old.not_after:
-        # A card that is over cannot hand on its registration: the sentence leads to 登録, which keeps the 企業ID.
-        return [refusal("K-404", not_after=_day(_japan(old.not_after)))]
-    reasons = []
-    mine = [c for c in existing if c.active and c.supplier_number == facts.supplier_number]
-    if all((c.issuer_key, c.serial) != _named(old) for c in mine):
-        reasons.append(refusal("R-120"))
-    reasons += _refusals_of_registered(facts, new, existing)
+    active = {(c.issuer_key, c.serial): c.supplier_number for c in existing if c.active}
+    if active.get(_named(old)) != facts.supplier_number:
+        return [refusal("R-134" if _named(new) in active else "R-120")]
+    if at > old.not_after + timedelta(days=policy.expired_card_days):
+        return [refusal("R-135", not_after=_day(_japan(old.not_after)))]
+    reasons = _refusals_of_registered(facts, new, existing)
     if new.not_after <= old.not_after:
         days = {"old": _day(_japan(old.not_after)), "new": _day(_japan(new.not_after))}
         reasons.append(refusal("R-132", **days))
     if policy.name_mismatch == "refuse" and not name_agrees(new, facts, demo=authority_demo):
         reasons.append(refusal("R-108", card_name=shown(new.company_name), register_name=facts.name))
+    if policy.renewal_other_holder == "refuse" and _other_holder(old, new):
+        reasons.append(refusal("R-133", old=shown(old.holder_name), new=shown(new.holder_name)))
     return reasons
+
+
+def doubts_of_renewal(
+    facts: SupplierFacts, old: CardCertificate, new: CardCertificate, *, authority_demo: bool, old_revoked: bool
+) -> list[Doubt]:
+    """Return what the agency has to look at before the new card, which may be taken, takes the old one's place."""
+    doubts: list[Doubt] = []
+    if not name_agrees(new, facts, demo=authority_demo):
+        doubts.append("name")
+    if _other_holder(old, new):
+        doubts.append("holder")
+    if old_revoked:
+        # Whoever found or took the card could have signed with it: a revoked one proves nothing about who brings it.
+        doubts.append("revoked")
+    return doubts
+
+
+def _other_holder(old: CardCertificate, new: CardCertificate) -> bool:
+    """Certificates of which neither names a holder, as some of companies do, are the company's both times."""
+    return bool(old.holder_name or new.holder_name) and not _same_person(old.holder_name, new.holder_name)
+
+
+def refusals_to_change(changes: Sequence[Change], *, based_on: str, current: str) -> list[Refusal]:
+    """Return every reason why a 変更 may not be made: nothing is changed, or it would overwrite what nobody has seen."""
+    if based_on != current:
+        return [refusal("R-141")]
+    return [] if changes else [refusal("R-142")]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item of 変更: its name on the screen, and its value before and after."""
+
+    label: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.label}：{self.before or '（なし）'} → {self.after or '（なし）'}"
 
 
 def _refusals_of_registered(
