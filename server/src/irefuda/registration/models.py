@@ -25,6 +25,11 @@ class Registration(models.Model):
     # Counted up by every further application: that UPDATE makes two at once follow each other, so that the second is
     # judged with the first one's card in sight.
     revision = models.PositiveIntegerField(default=0)
+    # What 変更 put in place of the register's own 代表電話番号, 代表FAX番号 and 支店名等: by field, `value` and what the
+    # `register` said at that time. It stands until the register says something else, which is then newer.
+    company_changes = models.JSONField(default=dict)
+    # How often 変更 has changed 企業情報 or 代表窓口情報: a form filled from an older state overwrites nothing.
+    changes = models.PositiveIntegerField(default=0)
     registered_at = models.DateTimeField()
 
     class Meta:
@@ -70,6 +75,17 @@ class RegisteredCard(models.Model):
     receipt = models.TextField()
     draft = models.UUIDField(unique=True)
     registered_at = models.DateTimeField()
+    # How often 変更 has changed ICカード利用部署情報.
+    changes = models.PositiveIntegerField(default=0)
+    # ICカード更新: the card whose place this one takes, and the ICカード引継届 that the old one signed at its turn.
+    succeeds: models.ForeignKey[RegisteredCard | None, RegisteredCard | None] = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="successors"
+    )
+    handover = models.TextField(blank=True)
+    # 仮登録: what the agency has to look at (irefuda_core.registration.Doubt).
+    doubts = models.JSONField(default=list)
+    # When the card was replaced or closed; null while it is neither.
+    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -87,20 +103,107 @@ class RegisteredCard(models.Model):
         return company_id(self.section.agency.code, self.section.category, self.registration_id)
 
 
+class DraftKind(models.TextChoices):
+    REGISTRATION = "registration", "登録"
+    CHANGE = "change", "変更"
+
+
 class Draft(models.Model):
     """What a person has typed so far: of the card, not of the session, so that nothing is lost when that ends."""
 
     id = models.UUIDField(primary_key=True)
+    kind = models.CharField(max_length=12, choices=DraftKind.choices, default=DraftKind.REGISTRATION)
     fingerprint = models.CharField(max_length=64)
     section: models.ForeignKey[Section, Section] = models.ForeignKey("agencies.Section", on_delete=models.CASCADE)
     supplier: models.ForeignKey[Supplier, Supplier] = models.ForeignKey("suppliers.Supplier", on_delete=models.CASCADE)
     typed = models.JSONField(default=dict)
     # The exact document that 「登録内容確認」 showed and the card is asked to sign; "" until then.
     document = models.TextField(blank=True)
+    # 変更: which state of the registration the form was filled from ("1-0": the company's changes, the card's).
+    based_on = models.CharField(max_length=24, blank=True)
     updated_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["fingerprint", "section"], name="one_draft_per_card")]
+        constraints = [models.UniqueConstraint(fields=["fingerprint", "section", "kind"], name="one_draft_per_card")]
+
+
+class EventKind(models.TextChoices):
+    CHANGED = "changed", "利用者変更"
+    RENEWED = "renewed", "ICカード更新"
+    ADDRESS_VERIFIED = "address_verified", "メールアドレスの確認"
+    CLOSED = "closed", "使用停止"
+    REOPENED = "reopened", "使用停止の解除"
+    APPROVED = "approved", "受理"
+    REJECTED = "rejected", "不受理"
+
+
+class Event(models.Model):
+    """One thing that happened to a registration after 登録: who did what when, with which card, from what to what."""
+
+    id = models.UUIDField(primary_key=True)
+    registration = models.ForeignKey(Registration, on_delete=models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=16, choices=EventKind.choices)
+    # The card that did it (更新: the new one), or the one that staff decided about.
+    card = models.ForeignKey(RegisteredCard, on_delete=models.PROTECT, related_name="events")
+    person_in_charge = models.TextField(blank=True)
+    # Which member of staff did it; "" when the company did.
+    staff = models.CharField(max_length=100, blank=True)
+    reason = models.CharField(max_length=400, blank=True)
+    # The items that became others, by their names on the screen: [[name, before, after], …].
+    changes = models.JSONField(default=list)
+    # The document that the card signed, as the ledger has it; "" where no card signed.
+    document = models.TextField(blank=True)
+    ledger_entry = models.UUIDField(null=True)
+    receipt = models.TextField(blank=True)
+    # The draft or the renewal that became this, so that the same one never does so twice.
+    draft = models.UUIDField(unique=True, null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["registration", "at"], name="event_of_registration")]
+
+
+class UnverifiedAddress(models.Model):
+    """A mail address that 変更 brought, and that counts when its owner has typed the code that was sent there."""
+
+    id = models.BigAutoField(primary_key=True)
+    registration = models.ForeignKey(Registration, on_delete=models.CASCADE, related_name="unverified")
+    # The card of whose ICカード利用部署情報 it is; null for 代表窓口情報.
+    card = models.ForeignKey(RegisteredCard, on_delete=models.CASCADE, null=True, related_name="unverified")
+    address = models.CharField(max_length=100)
+    # SHA-256 of the row's owner and the code: six digits are no secret to who can read the table, but no plain text either.
+    code_sha256 = models.CharField(max_length=64)
+    tries_left = models.PositiveSmallIntegerField(default=5)
+    sent = models.PositiveSmallIntegerField(default=1)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["registration"], condition=models.Q(card__isnull=True), name="one_unverified_of_company"
+            ),
+            models.UniqueConstraint(fields=["card"], name="one_unverified_of_card"),
+        ]
+
+
+class Renewal(models.Model):
+    """One ICカード更新 on its way, from the first message to the last signature; good once, for fifteen minutes."""
+
+    id = models.UUIDField(primary_key=True)
+    section: models.ForeignKey[Section, Section] = models.ForeignKey("agencies.Section", on_delete=models.CASCADE)
+    # SHA-256 of the browser's cookie: only the browser that began it goes on with it.
+    browser_sha256 = models.CharField(max_length=64)
+    old_card = models.ForeignKey(RegisteredCard, on_delete=models.CASCADE, null=True, related_name="renewals")
+    handover = models.TextField(blank=True)
+    new_certificate = models.BinaryField(default=bytes)
+    # The exact document that the card agent shows and the new card is asked to sign; "" until both cards were judged.
+    document = models.TextField(blank=True)
+    doubts = models.JSONField(default=list)
+    begun_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["begun_at"], name="renewal_begun")]
 
 
 class Attempt(models.Model):

@@ -132,9 +132,10 @@ def _password_agrees(section: Section, supplier: Supplier | None, lookup: Lookup
 
 # A draft that is over begins anew in its row. One statement and one commit instead of seven and a transaction.
 OPEN_DRAFT = f"""
-INSERT INTO registration_draft AS kept (id, fingerprint, section_id, supplier_id, typed, document, updated_at)
-VALUES (%(id)s, %(fingerprint)s, %(section)s, %(supplier)s, '{{}}', '', %(now)s)
-ON CONFLICT (fingerprint, section_id) DO UPDATE SET
+INSERT INTO registration_draft AS kept
+    (id, kind, fingerprint, section_id, supplier_id, typed, document, based_on, updated_at)
+VALUES (%(id)s, 'registration', %(fingerprint)s, %(section)s, %(supplier)s, '{{}}', '', '', %(now)s)
+ON CONFLICT (fingerprint, section_id, kind) DO UPDATE SET
     id = CASE WHEN kept.updated_at <= %(over)s THEN excluded.id ELSE kept.id END,
     typed = CASE WHEN kept.updated_at <= %(over)s THEN excluded.typed ELSE kept.typed END,
     supplier_id = excluded.supplier_id, document = excluded.document, updated_at = excluded.updated_at
@@ -182,7 +183,7 @@ def contacts_shown(
 
     :raises Refused: with every reason of the rulebook
     """
-    agrees = _ask_rulebook(section, draft.supplier, presenter, rules_now)
+    agrees = "name" not in _ask_rulebook(section, draft.supplier, presenter, rules_now)
     registration = queries.registration_of(section=section, supplier=draft.supplier) if agrees else None
     return dict(registration.representative) if registration and registration.representative else None
 
@@ -258,8 +259,8 @@ def _same_draft(draft: Draft) -> QuerySet[Draft]:
     return Draft.objects.filter(id=draft.id, supplier=draft.supplier)
 
 
-def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, rules_now: datetime) -> bool:
-    """Return whether the card's company name agrees with the register's; raise every other reason."""
+def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, rules_now: datetime) -> list[rules.Doubt]:
+    """Return what the agency has to look at before the card counts; raise every reason why it may not apply."""
     facts = suppliers.facts(supplier)
     existing = queries.existing_cards(section=section, supplier=supplier, card=presenter.card)
     policy = rules.Policy.from_knobs(section.agency.policy)
@@ -268,7 +269,7 @@ def _ask_rulebook(section: Section, supplier: Supplier, presenter: Presenter, ru
     )
     if reasons:
         raise Refused(*reasons)
-    return rules.name_agrees(presenter.card, facts, demo=presenter.demo)
+    return rules.doubts_of_registration(facts, presenter.card, policy, authority_demo=presenter.demo)
 
 
 def _application(
@@ -377,9 +378,10 @@ def _register(
         raise Refused(refusal("R-126"))
     # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
     registration = _hold_registration(section, supplier)
-    agrees = _ask_rulebook(section, supplier, presenter, rules_now)
-    representative = _contact(document, "rep") if agrees else None
-    first = agrees and (registration is None or registration.representative is None)
+    doubts = _ask_rulebook(section, supplier, presenter, rules_now)
+    counts = not doubts
+    representative = _contact(document, "rep") if counts else None
+    first = counts and (registration is None or registration.representative is None)
     if registration is None:
         registration = Registration.objects.create(
             section=section, supplier=supplier, representative=representative, registered_at=now
@@ -387,7 +389,7 @@ def _register(
     elif first:
         registration.representative = representative
         registration.save(update_fields=["representative"])
-    elif agrees and representative != registration.representative:
+    elif counts and representative != registration.representative:
         # Another card of the company registered meanwhile: its 代表窓口情報 stands, so this document must be shown anew.
         raise Refused(refusal("R-123"))
     entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
@@ -401,7 +403,8 @@ def _register(
         certificate=presenter.card.der,
         holder_name=presenter.card.holder_name,
         expires_at=presenter.card.not_after,
-        status=CardStatus.ACTIVE if agrees else CardStatus.PROVISIONAL,
+        status=CardStatus.ACTIVE if counts else CardStatus.PROVISIONAL,
+        doubts=doubts,
         office=_contact(document, "card_office"),
         person_in_charge=str(document["person_in_charge"]),
         application=jws,

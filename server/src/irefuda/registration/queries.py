@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Count
 
 from irefuda.agencies.models import Section
-from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
+from irefuda.registration.models import CardStatus, Draft, DraftKind, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
 from irefuda.suppliers.models import Supplier
 from irefuda_core import canonical, documents, jws, text
@@ -38,7 +38,7 @@ DRAFT_COLUMNS, REGISTRATION_COLUMNS, CARD_COLUMNS = (
     for model in (Draft, Registration, RegisteredCard)
 )
 DRAFT_OF = f"""SELECT {DRAFT_COLUMNS} FROM registration_draft
-WHERE section_id = %s AND fingerprint = %s AND updated_at > %s"""  # noqa: S608 -- our own names
+WHERE section_id = %s AND fingerprint = %s AND kind = %s AND updated_at > %s"""  # noqa: S608 -- our own names
 REGISTRATION_OF = f"""SELECT {REGISTRATION_COLUMNS} FROM registration_registration
 WHERE section_id = %s AND supplier_id = %s"""  # noqa: S608 -- our own names
 CARD_BY_ID = f"""SELECT {CARD_COLUMNS} FROM registration_registeredcard
@@ -88,17 +88,21 @@ def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificat
     ]
 
 
-def draft_of(*, section: Section, fingerprint: str, now: datetime) -> Draft | None:
+def draft_of(
+    *, section: Section, fingerprint: str, now: datetime, kind: DraftKind = DraftKind.REGISTRATION
+) -> Draft | None:
     """Return what the holder of this card has typed in the last 30 days, or None."""
-    draft = bare_draft_of(section=section, fingerprint=fingerprint, now=now)
+    draft = bare_draft_of(section=section, fingerprint=fingerprint, now=now, kind=kind)
     if draft is not None:
         draft.supplier = suppliers.get(section=section, supplier_id=draft.supplier_id)
     return draft
 
 
-def bare_draft_of(*, section: Section, fingerprint: str, now: datetime) -> Draft | None:
+def bare_draft_of(
+    *, section: Section, fingerprint: str, now: datetime, kind: DraftKind = DraftKind.REGISTRATION
+) -> Draft | None:
     """Return the same draft for a caller that reads its supplier anew."""
-    draft = next(iter(Draft.objects.raw(DRAFT_OF, [section.id, fingerprint, now - DRAFT_LIFE])), None)
+    draft = next(iter(Draft.objects.raw(DRAFT_OF, [section.id, fingerprint, str(kind), now - DRAFT_LIFE])), None)
     if draft is not None:
         # The caller has read the section with its agency; to join both in again costs as much as all the rest.
         draft.section = section

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category, Section
+from irefuda.cards import auth as card_auth
 from irefuda.cards import operations as cards
 from irefuda.ledger import queries as ledger
 from irefuda.registration import auth, operations, queries
@@ -112,7 +113,7 @@ def _prove(request: HttpRequest, section: Section) -> None:
         audience="supplier",
         now=now,
     )
-    auth.begin(request, proven, person_in_charge=person, now=now)
+    card_auth.begin(request, proven, person_in_charge=person, now=now)
 
 
 @require_POST
@@ -430,15 +431,6 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
         person=presenter.person_in_charge,
         expires_in_days=(card.expires_at - now).days,
     )
-
-
-@require_POST
-def extend(request: HttpRequest) -> HttpResponse:
-    """Count the idle minutes of this session anew."""
-    if request.card_session is None:  # type: ignore[attr-defined]
-        return JsonResponse({"extended": False}, status=401)
-    auth.touch(request, now=clock.now())
-    return JsonResponse({"extended": True, "seconds": settings.SESSION_IDLE_SECONDS})
 
 
 @require_POST
