@@ -15,7 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from pki_builder import NOON
 
 from irefuda.agencies.models import Category
-from irefuda.registration import auth, operations
+from irefuda.cards import auth
+from irefuda.registration import operations
 from irefuda.registration.models import Attempt, Draft
 from irefuda_core.refusal import Refused
 

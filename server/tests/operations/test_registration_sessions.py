@@ -11,6 +11,7 @@ from pki_builder import NOON
 
 from irefuda.agencies.models import Installation, SpecialClosure
 from irefuda.agencies.queries import rules_time
+from irefuda.cards.auth import CardSession
 from irefuda.cards.models import TrustedAuthority, TrustVersion
 from irefuda.registration import auth
 from irefuda.registration.models import CardStatus, RegisteredCard
@@ -35,7 +36,7 @@ def city(authority, settings, tmp_path):
 def request_of(card):
     """Return a request in the session of this card."""
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1")
-    request.card_session = auth.CardSession(
+    request.card_session = CardSession(
         certificate=card.der, fingerprint="f" * 64, person_in_charge="係 太郎", seen_at=NOON
     )
     return request

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from irefuda.cards import supplier_views
+from irefuda.cards import supplier_views, views
 
 urlpatterns = [
-    path("card/nonce/", supplier_views.nonce, name="card-nonce"),
+    path("card/nonce/", views.nonce, name="card-nonce"),
+    path("session/extend/", views.extend, name="session-extend"),
     path("practice/cards/", supplier_views.practice_cards, name="practice-cards"),
 ]

@@ -61,7 +61,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "irefuda.registration.auth.CardSessions",
+    "irefuda.cards.auth.CardSessions",
 ]
 ROOT_URLCONF = f"irefuda.config.urls_{SITE}"
 WSGI_APPLICATION = "irefuda.config.wsgi.application"
