@@ -122,6 +122,23 @@ class Cards:
             await worker.end()
         return names
 
+    async def held(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return every card as its worker tells it, with the path of its module, and the names of what is amiss."""
+        workers = [Worker(module) for module in self.modules]
+        cards: list[dict[str, Any]] = []
+        faults: list[str] = []
+        try:
+            for worker in workers:
+                answer = await self._ask(worker, "cards")
+                cards += [{**card, "module": worker.module.path} for card in answer.get("cards", [])]
+                faults += answer.get("faults", [])
+            if not cards and not faults:
+                faults.append(await self._why_none(workers))
+        finally:
+            for worker in workers:
+                await worker.end()
+        return cards, faults
+
     async def looks(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what is in the readers, again and again; polling lives only while someone listens."""
         queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(maxsize=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from irefuda_agent.settings import Settings, Site, is_one_line
+from irefuda_agent.version import VERSION
 from irefuda_core.documents import Document, UnknownDocument, read_document
 from irefuda_core.refusal import Refused, refusal
 
@@ -86,7 +87,7 @@ def listen(dialogue: Dialogue, origin: object, message: object, settings: Settin
 def read_request(message: object, site: Site) -> Request:
     """Return the request in a message.
 
-    :raises Refused: when it is not exactly one of the two known requests
+    :raises Refused: when it is not exactly one of the known requests
     """
     if not isinstance(message, dict) or message.get("v") != 1:
         raise Refused(refusal("C-219"))
@@ -99,6 +100,8 @@ def read_request(message: object, site: Site) -> Request:
             return Request(site, "authenticate", purpose, nonce=nonce)
         case "sign", keys if keys == {"document", "document_type", "fingerprint"}:
             return _request_to_sign(message, site, purpose)
+        case "check", keys if not keys:
+            return Request(site, "check", purpose)
         case _:
             raise Refused(refusal("C-219"))
 
@@ -128,6 +131,8 @@ def shown_to_person(request: Request, settings: Settings) -> dict[str, Any]:
     document = request.document
     return {
         "kind": request.kind,
+        # Told to the person; the site hears it only with what the person sends it.
+        "version": VERSION,
         "origin": request.site.origin,
         "site_name": request.site.name,
         "practice": request.site.realm == "practice",

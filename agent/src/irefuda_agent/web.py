@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from irefuda_agent import check as checking
 from irefuda_agent import dialogue as dialogues
 from irefuda_agent.cards import CardChoice, Cards, certificate_row, fault_refusal, refusal_json
 from irefuda_agent.guards import Guards
@@ -55,6 +56,7 @@ class Web:
             Route("/api/begin", self.begin, methods=["POST"]),
             Route("/api/cards", self.card_list, methods=["POST"]),
             Route("/api/use", self.use, methods=["POST"]),
+            Route("/api/check", self.check, methods=["POST"]),
         ]
         return Guards(Starlette(routes=routes), port=port, secret=self.secret)
 
@@ -102,7 +104,8 @@ class Web:
         body = await json_body(request)
         try:
             asked = self.dialogues.named(body.get("dialogue")).request
-            if asked is None:
+            # A check is none of the card's business: what was shown to the person had no PIN in it.
+            if asked is None or asked.kind == "check":
                 raise Refused(refusal("C-219"))
             person = _person(asked, body)
             answer = await self.cards.use(_choice(asked, body), _work(asked, body, int(self.clock().timestamp())))
@@ -116,6 +119,20 @@ class Web:
         if asked.kind == "sign":
             return JSONResponse({"reply": {"type": "signed", "v": 1, "jws": answer["jws"]}})
         return JSONResponse({"reply": {"type": "token", "v": 1, "token": answer["token"], "person_in_charge": person}})
+
+    async def check(self, request: Request) -> Response:
+        """Answer with what the person agreed to tell the site, once; no PIN and no key is used for it."""
+        body = await json_body(request)
+        try:
+            asked = self.dialogues.named(body.get("dialogue")).request
+            if asked is None or asked.kind != "check":
+                raise Refused(refusal("C-219"))
+            choice = None if body.get("card") is None else _choice(asked, body)
+            reply = await checking.reply(self.cards, choice, at=self.clock())
+        except Refused as refused:
+            return _refused(refused)
+        self.dialogues.end(body["dialogue"])
+        return JSONResponse({"reply": reply})
 
 
 async def page_part(request: Request) -> Response:

@@ -23,10 +23,10 @@ from pkcs11 import exceptions as p11
 
 from irefuda_agent.memory import keep_out_of_core_files
 from irefuda_agent.readers import connected_readers
+from irefuda_agent.version import APP_VERSION
 from irefuda_core import jws, possession
 from irefuda_core.certificate import UnreadableCertificate, fingerprint_of, load
 
-APP_VERSION = "irefuda-card-agent/0.1.0"
 # PKCS#1 v1.5 (RFC 8017, 9.2): the DigestInfo prefix of SHA-256, for modules that only do the bare RSA operation.
 _SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 _GONE = (p11.DeviceRemoved, p11.SessionHandleInvalid, p11.SessionClosed, p11.TokenNotPresent, p11.ObjectHandleInvalid)

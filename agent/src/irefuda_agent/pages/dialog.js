@@ -1,5 +1,7 @@
 // The popup: shows who asks and for what, lists the cards, takes the PIN, and answers the site that opened it.
 
+import { askCheck, showCheck } from "./check.js";
+
 const { secret, dialogue } = document.body.dataset;
 const opener = window.opener;
 const at = (id) => document.getElementById(id);
@@ -85,6 +87,7 @@ function showAsked() {
   at("purpose").textContent = asked.purpose || "ICカードの確認";
   at("passphrase").textContent = asked.passphrase || "（まだ決められていません）";
   at("asked").hidden = at("form").hidden = false;
+  if (asked.kind === "check") return showCheck(asked, element);
   if (asked.kind === "sign") showDocument();
   at("pin").focus();
 }
@@ -132,10 +135,12 @@ async function watchCards() {
 }
 
 function mayBeChosen(card) {
+  if (asked.kind === "check") return true; // what is wrong with a card is what a check is for
   return card.choosable && (asked.kind !== "sign" || card.fingerprint === "" || card.fingerprint === asked.fingerprint);
 }
 
 function showCards(look) {
+  at("form").querySelector('button[type="submit"]').disabled = false;
   cards = look.cards;
   const choosable = cards.filter(mayBeChosen);
   if (!choosable.some((card) => keyOf(card) === chosen)) chosen = choosable.length === 1 ? keyOf(choosable[0]) : null;
@@ -176,7 +181,7 @@ const chosenCard = () => cards.find((card) => keyOf(card) === chosen);
 
 function showTries() {
   const card = chosenCard();
-  at("tries").hidden = !(card && (card.final_try || card.few_tries));
+  at("tries").hidden = asked.kind === "check" || !(card && (card.final_try || card.few_tries));
   at("confirm-row").hidden = !card?.final_try;
   at("tries-text").textContent = card?.final_try
     ? "PIN番号をあと1回間違えると、ICカードが使えなくなります。認証局から届いた書類でPIN番号を確かめてください。"
@@ -192,6 +197,7 @@ async function useCard(event) {
   event.preventDefault();
   if (accessing) return;
   const card = chosenCard();
+  if (asked.kind === "check") return sendCheck(card);
   const complaint = complaintAbout(card);
   if (complaint) {
     showRefusals([complaint.refusal]);
@@ -214,6 +220,25 @@ async function useCard(event) {
     showAccess(false);
   }
   finish(answer, card);
+}
+
+async function sendCheck(card) {
+  if (!card && cards.length > 0) {
+    showRefusals([{ code: "C-203", sentence: "確認するICカードが選ばれていません。", remedy: "一覧から選んでください。" }]);
+    lastCode = null;
+    document.querySelector('input[name="card"]').focus();
+    return;
+  }
+  at("pin-alert").replaceChildren();
+  showAccess(true);
+  let answer;
+  try {
+    answer = await askCheck(call, card);
+  } finally {
+    showAccess(false);
+  }
+  finish(answer, card);
+  at("form").querySelector('button[type="submit"]').focus();
 }
 
 function complaintAbout(card) {
