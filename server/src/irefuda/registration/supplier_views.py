@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import secrets
 import uuid
-from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,112 +13,46 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category, Section
-from irefuda.cards import auth as card_auth
-from irefuda.cards import operations as cards
 from irefuda.ledger import queries as ledger
 from irefuda.registration import auth, operations, queries
 from irefuda.registration.forms import Contact, SupplierLookup
 from irefuda.registration.models import Draft, RegisteredCard
+from irefuda.registration.section_pages import go, in_section, page, prove, rules_time
 from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
-from irefuda_core import documents, text
+from irefuda_core import documents
 from irefuda_core.refusal import Refusal, Refused, refusal
-
-View = Callable[..., HttpResponse]
-
-
-def in_section(view: View) -> View:
-    """Resolve the address to a section, and answer a refusal with its reason page."""
-
-    @functools.wraps(view)
-    def wrapped(request: HttpRequest, agency: str, category: Category, **kwargs: Any) -> HttpResponse:
-        section, clock_moved = agencies.section_and_clock(agency_code=agency, category=category)
-        if section is None:
-            raise Http404
-        request.clock_moved = clock_moved  # type: ignore[attr-defined]
-        try:
-            response: HttpResponse = view(request, section, **kwargs)
-        except Refused as refused:
-            return refusal_page(
-                request,
-                refused.refusals,
-                section=section,
-                back_url=reverse("section", args=[section.agency.code, Category(section.category)]),
-                back_label="「利用者登録」「電子入札」の選択に戻る",
-            )
-        return response
-
-    return wrapped
-
-
-def _rules_time(request: HttpRequest, now: datetime) -> datetime:
-    """Return `agencies.rules_time` by the clock that `in_section` has read with the section."""
-    moved: timedelta = request.clock_moved  # type: ignore[attr-defined]
-    return now + moved
-
-
-def _go(name: str, section: Section, **kwargs: Any) -> HttpResponse:
-    response: HttpResponse = redirect(name, agency=section.agency.code, category=Category(section.category), **kwargs)
-    return response
-
-
-def _page(request: HttpRequest, template: str, section: Section, **context: Any) -> HttpResponse:
-    state = agencies.office_state(section.agency, now=_rules_time(request, clock.now()))
-    status = context.pop("status", 200)
-    return render(
-        request, f"registration/{template}.html", {"section": section, "office": state, **context}, status=status
-    )
 
 
 @require_GET
 @in_section
 def choose(request: HttpRequest, section: Section) -> HttpResponse:
     """Offer 「利用者登録」 and 「電子入札」."""
-    return _page(request, "choose", section)
+    return page(request, "choose", section)
 
 
 @require_GET
 @in_section
 def top(request: HttpRequest, section: Section) -> HttpResponse:
     """Show the clock and 「利用者登録処理」."""
-    return _page(request, "top", section)
+    return page(request, "top", section)
 
 
 @require_GET
 @in_section
 def menu(request: HttpRequest, section: Section) -> HttpResponse:
     """Offer 「登録」, 「変更」, 「ICカード更新」."""
-    return _page(request, "menu", section)
-
-
-def _prove(request: HttpRequest, section: Section) -> None:
-    """Judge the token that the card agent made, and begin the card's session."""
-    now = clock.now()
-    auth.require_open(section, rules_now=_rules_time(request, now))
-    # Before the proof, which uses up the nonce.
-    try:
-        person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)
-    except text.InvalidText as invalid:
-        raise Refused(invalid.refusal) from None
-    proven = cards.prove_card(
-        token_text=request.POST.get("token", ""),
-        nonce_browser=request.COOKIES.get(settings.BROWSER_COOKIE_NAME, ""),
-        origin=settings.SUPPLIER_ORIGIN,
-        audience="supplier",
-        now=now,
-    )
-    card_auth.begin(request, proven, person_in_charge=person, now=now)
+    return page(request, "menu", section)
 
 
 @require_POST
 @in_section
 def present(request: HttpRequest, section: Section) -> HttpResponse:
     """Take the card's proof at the way into 登録."""
-    _prove(request, section)
-    return _go("registration-lookup", section)
+    prove(request, section)
+    return go("registration-lookup", section)
 
 
 @require_http_methods(["GET", "POST"])
@@ -135,16 +66,16 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     if request.method == "GET":
         draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
         form, reasons = _lookup_shown(request, section, needs_password=needs_password)
-        return _page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
+        return page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
     form = SupplierLookup(request.POST, needs_password=needs_password)
-    rules_now = _rules_time(request, now)
+    rules_now = rules_time(request, now)
     try:
         auth.require_open(section, rules_now=rules_now)
         if form.is_valid():
             lookup = operations.Lookup(**form.cleaned_data)
             operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
             request.session.pop("lookup", None)
-            return _go("registration-contacts", section)
+            return go("registration-contacts", section)
     except Refused as refused:
         _keep_lookup(request, section, form, answer=refused.refusals[0].code)
         if refused.refusals[0].code != "R-102":
@@ -152,7 +83,7 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     else:
         _keep_lookup(request, section, form, answer="mistakes")
     # A mistake is answered by a GET as well: the back button never asks to send a form again, and no try counts twice.
-    return _go("registration-lookup", section)
+    return go("registration-lookup", section)
 
 
 def _keep_lookup(request: HttpRequest, section: Section, form: SupplierLookup, *, answer: str) -> None:
@@ -218,12 +149,12 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     """「利用者登録」: 企業情報, 代表窓口情報, ICカード利用部署情報."""
     now = clock.now()
     draft = queries.draft_of(section=section, fingerprint=auth.typing_card(request), now=now)
-    rules_now = _rules_time(request, now)
+    rules_now = rules_time(request, now)
     known = None
     try:
         presenter = auth.presenter(request, now=now, saved=draft is not None)
         if draft is None:
-            return _go("registration-lookup", section)
+            return go("registration-lookup", section)
         known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
         if request.method == "POST":
             _same_company(request, draft)
@@ -252,11 +183,11 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
                 rules_now=rules_now,
                 now=now,
             )
-            return _go("registration-check", section)
+            return go("registration-check", section)
         operations.keep_typed(draft=draft, typed=typed, now=now)
         # The mistakes are shown by a GET, from the draft: the back button never asks to send the form again.
         return redirect(f"{request.path}?mistakes")
-    return _page(
+    return page(
         request,
         "contacts",
         section,
@@ -279,19 +210,19 @@ def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
     presenter = auth.presenter(request, now=now)
     draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
     if draft is None or not draft.document:
-        return _go("registration-contacts", section)
+        return go("registration-contacts", section)
     try:
         document = documents.read_document(
             draft.document.encode(), realm=settings.REALM, origin=settings.SUPPLIER_ORIGIN
         )
     except documents.UnknownDocument:
         # Written before the site moved or the document's form changed: it is made again.
-        return _go("registration-contacts", section)
+        return go("registration-contacts", section)
     if document.values["person_in_charge"] != presenter.person_in_charge:
-        rules_now = _rules_time(request, now)
+        rules_now = rules_time(request, now)
         operations.renew_document(draft=draft, presenter=presenter, rules_now=rules_now, now=now)
-        return _go("registration-check", section)
-    return _page(
+        return go("registration-check", section)
+    return page(
         request,
         "check",
         section,
@@ -317,8 +248,8 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
     # A lost answer is given again, also after hours: that is no act.
     fingerprint = presenter.card.fingerprint
     if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
-        return _go("registration-done", section, card_id=done)
-    rules_now = _rules_time(request, now)
+        return go("registration-done", section, card_id=done)
+    rules_now = rules_time(request, now)
     auth.require_open(section, rules_now=rules_now)
     card = operations.register_card(
         section=section,
@@ -329,7 +260,7 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
         now=now,
         salt=secrets.token_bytes(16),
     )
-    return _go("registration-done", section, card_id=card.id)
+    return go("registration-done", section, card_id=card.id)
 
 
 def _own_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> RegisteredCard:
@@ -345,7 +276,7 @@ def _own_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Reg
 def done(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Say that the card is registered, and what comes next."""
     card = _own_card(request, section, card_id)
-    return _page(request, "done", section, registered=card)
+    return page(request, "done", section, registered=card)
 
 
 def _print_context(card: RegisteredCard) -> dict[str, Any]:
@@ -362,7 +293,7 @@ def _print_context(card: RegisteredCard) -> dict[str, Any]:
 def print_page(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """「利用者情報」 for the printer, with the receipt; the proof appears at the same address."""
     card = _own_card(request, section, card_id)
-    return _page(request, "print", section, **_print_context(card))
+    return page(request, "print", section, **_print_context(card))
 
 
 @require_GET
@@ -370,9 +301,9 @@ def print_page(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Ht
 def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Return the same page as a PDF that carries the signed application."""
     card = _own_card(request, section, card_id)
-    page = _page(request, "print", section, pdf=True, **_print_context(card))
+    shown = page(request, "print", section, pdf=True, **_print_context(card))
     try:
-        made = pdf.make(page.content.decode(), attachments={"application.jws": card.application.encode()})
+        made = pdf.make(shown.content.decode(), attachments={"application.jws": card.application.encode()})
     except pdf.PdfNotMade:
         return refusal_page(
             request,
@@ -408,11 +339,11 @@ def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpR
 def log_in(request: HttpRequest, section: Section) -> HttpResponse:
     """「電子入札」: in with a registered card."""
     if request.method == "GET":
-        return _page(request, "login", section)
-    _prove(request, section)
+        return page(request, "login", section)
+    prove(request, section)
     fingerprint = request.session["card"]["fingerprint"]
     auth.require_registered(section=section, fingerprint=fingerprint)
-    return _go("start", section)
+    return go("start", section)
 
 
 @require_GET
@@ -422,7 +353,7 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
     now = clock.now()
     presenter = auth.presenter(request, now=now)
     card = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
-    return _page(
+    return page(
         request,
         "start",
         section,
