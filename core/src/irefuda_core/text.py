@@ -42,11 +42,12 @@ def to_half_width(typed: str) -> str:
 
 def to_full_width(typed: str) -> str:
     """Return `typed` with ASCII and half-width kana made full-width; every kanji stays as it is."""
-    return _full_width_kana(typed).translate(_TO_FULL)
+    return full_width_kana(typed).translate(_TO_FULL)
 
 
-def _full_width_kana(typed: str) -> str:
-    """Half-width kana with their voicing marks compose only under NFKC; the runs hold nothing but kana."""
+def full_width_kana(typed: str) -> str:
+    """Return `typed` with half-width kana made full-width."""
+    # They compose with their voicing marks only under NFKC; the runs hold nothing but kana.
     return _HALF_KANA.sub(lambda run: unicodedata.normalize("NFKC", run.group()).translate(_STANDING_MARKS), typed)
 
 
@@ -65,7 +66,7 @@ def clean_text(typed: str, *, max_length: int) -> str:
     :raises InvalidText: P-801 for control, invisible, reordering, private-use (外字) or unassigned characters, P-802 when
         longer than `max_length` characters
     """
-    value = _full_width_kana(typed).strip()
+    value = full_width_kana(typed).strip()
     # Cf holds the bidirectional controls, with which one name can be made to read as another.
     if any(unicodedata.category(character) in _NOT_IN_A_NAME for character in value):
         raise InvalidText(refusal("P-801"))
