@@ -34,6 +34,8 @@ const REFUSALS = {
   "C-224": ["この手続きに使うICカードが差し込まれていません。", "この手続きをはじめたときのICカードを差し込んでください。"],
   "C-225": ["補助アプリの設定ファイルに誤りがあります。", "「irefuda-card check」で誤りの場所を確かめて直し、サイトの画面でもう一度ボタンを押してください。"],
   "C-226": ["ICカード用のソフト（PKCS#11モジュール）を読み込めません。", "このパソコンに合う版（64ビット版など）かを確かめ、認証局の案内のとおりにソフトを入れ直してください。"],
+  "C-227": ["補助アプリの版が古いため、このシステムでは使えません。", "「補助アプリの入手」のページから新しい版を入れ、補助アプリを起動し直してから、もう一度お試しください。"],
+  "C-228": ["短い間に続けて確認したため、いまは確認できません。", "1分ほど待ってから、もう一度お試しください。"],
   "K-440": ["この文書は、補助アプリが知っている種類の文書ではないため、署名できません。", "補助アプリを最新の版にして、もう一度お試しください。"],
 };
 
@@ -66,7 +68,8 @@ class Refused extends Error {
 }
 
 // Resolves with the origin of the companion program that said "ready" in this popup.
-async function findAgent(popup, origins, form) {
+// `whenSlow` is called once, within 3 seconds of the press.
+async function findAgent(popup, origins, whenSlow) {
   let ready = null;
   const listen = (event) => {
     if (event.source === popup && origins.includes(event.origin) && event.data?.type === "card-agent-ready" && event.data.v === 1) {
@@ -84,7 +87,7 @@ async function findAgent(popup, origins, form) {
         if (popup.closed) throw new Refused("C-214");
       }
       // Said early; a slow computer gets a second, longer round while the advice already stands there.
-      sayRefusal(form, "C-222");
+      if (wait === WAIT_FOR_PORT) whenSlow();
     }
   } finally {
     window.removeEventListener("message", listen);
@@ -127,7 +130,7 @@ function answerFrom(popup, origin) {
     }, 250);
     const listen = (event) => {
       if (event.source !== popup || event.origin !== origin || event.data?.v !== 1) return;
-      if (event.data.type === "token" || event.data.type === "signed") finish(() => resolve(event.data));
+      if (["token", "signed", "checked"].includes(event.data.type)) finish(() => resolve(event.data));
       if (event.data.type === "cancelled") finish(() => reject(new Refused("C-214")));
       if (event.data.type === "refused") finish(() => reject(new Refused(String(event.data.code))));
     };
@@ -150,7 +153,7 @@ function fillIn(form, answer) {
 }
 
 async function converse(form, popup, origins) {
-  const origin = await findAgent(popup, origins, form);
+  const origin = await findAgent(popup, origins, () => sayRefusal(form, "C-222"));
   say(form, ["補助アプリの小さな画面で、PIN番号を入力してください。"]);
   const request = await requestOf(form);
   const answer = answerFrom(popup, origin);
@@ -183,5 +186,7 @@ async function start(event) {
     running.delete(form);
   }
 }
+
+export { POPUP, REFUSALS, Refused, answerFrom, findAgent };
 
 for (const form of document.querySelectorAll("form[data-card-dialogue]")) form.addEventListener("submit", start);
