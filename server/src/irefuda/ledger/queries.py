@@ -14,11 +14,12 @@ from django.db import connection
 from django.db.models import Q
 
 from irefuda.ledger.models import Checkpoint, Entry, Node, Pending
+from irefuda.ui import rows
 from irefuda_core import merkle, receipt
 
 BUNDLE_FORMAT = "irefuda-receipt/1"
 # What every print page asks, plain: Django takes three to five times as long to build such a query as to run it.
-LATEST_CHECKPOINT = "SELECT size, note, signed_at FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"
+LATEST_CHECKPOINT = f"SELECT {rows.columns(Checkpoint)} FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"  # noqa: S608 -- our own names
 PLACE = "SELECT seq FROM ledger_leaf WHERE entry_id = %s"
 
 
@@ -49,7 +50,7 @@ def _nodes(places: set[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
 
 def latest_checkpoint() -> Checkpoint | None:
     """Return the newest signed head, or None before the sequencer's first start."""
-    return next(iter(Checkpoint.objects.raw(LATEST_CHECKPOINT)), None)
+    return next(iter(rows.fetch(Checkpoint, LATEST_CHECKPOINT)), None)
 
 
 def published_checkpoint(now: datetime) -> Checkpoint | None:

@@ -7,6 +7,7 @@ import uuid
 from datetime import datetime
 
 from irefuda.notices.models import Notice, PracticeMail
+from irefuda.ui import rows
 from irefuda_core.refusal import Refused, refusal
 
 # RFC 5322 dot-atom characters; dots may stand anywhere, as in old addresses of Japanese mobile carriers.
@@ -22,7 +23,7 @@ def enqueue(*, kind: str, to: str, subject: str, body: str, at: datetime, sender
     if not (ADDRESS.fullmatch(to) and ADDRESS.fullmatch(sender)):
         raise Refused(refusal("N-701"))
     notice_id = uuid.uuid4()
-    return Notice.objects.create(
+    notice = Notice(
         id=notice_id,
         message_id=f"<{notice_id}@{sender.rpartition('@')[2]}>",
         kind=kind,
@@ -35,6 +36,8 @@ def enqueue(*, kind: str, to: str, subject: str, body: str, at: datetime, sender
         queued_at=at,
         next_attempt_at=at,
     )
+    rows.insert(notice)
+    return notice
 
 
 def record_practice_mail(

@@ -21,6 +21,7 @@ from irefuda.registration import queries
 from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
 from irefuda.suppliers.models import Supplier
+from irefuda.ui import rows
 from irefuda.ui.clock import JST
 from irefuda_core import canonical, documents, text
 from irefuda_core import registration as rules
@@ -152,7 +153,7 @@ def _open_draft(*, section: Section, presenter: Presenter, supplier: Supplier, n
         "now": now,
         "over": now - queries.DRAFT_LIFE,
     }
-    (draft,) = Draft.objects.raw(OPEN_DRAFT, values)
+    (draft,) = rows.fetch(Draft, OPEN_DRAFT, values)
     draft.section, draft.supplier = section, supplier
     return draft
 
@@ -383,9 +384,10 @@ def _register(
     representative = _contact(document, "rep") if counts else None
     first = counts and (registration is None or registration.representative is None)
     if registration is None:
-        registration = Registration.objects.create(
+        registration = Registration(
             section=section, supplier=supplier, representative=representative, registered_at=now
         )
+        rows.insert(registration)
     elif first:
         registration.representative = representative
         registration.save(update_fields=["representative"])
@@ -393,7 +395,7 @@ def _register(
         # Another card of the company registered meanwhile: its 代表窓口情報 stands, so this document must be shown anew.
         raise Refused(refusal("R-123"))
     entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
-    card = RegisteredCard.objects.create(
+    card = RegisteredCard(
         id=uuid.uuid4(),
         registration=registration,
         section=section,
@@ -413,6 +415,7 @@ def _register(
         draft=draft.id,
         registered_at=now,
     )
+    rows.insert(card)
     _announce(card=card, registration=registration, first=first, now=now)
     return card
 
@@ -427,8 +430,8 @@ def _use_up(draft: Draft) -> bool:
 
 def _hold_registration(section: Section, supplier: Supplier) -> Registration | None:
     """Return the company's registration, kept from every other card's until the commit, or None when it has none yet."""
-    rows = Registration.objects.raw(HOLD_REGISTRATION, [section.id, supplier.id])
-    return queries.with_company(next(iter(rows), None), section=section, supplier=supplier)
+    held = rows.fetch(Registration, HOLD_REGISTRATION, [section.id, supplier.id])
+    return queries.with_company(next(iter(held), None), section=section, supplier=supplier)
 
 
 def _contact(document: dict[str, str], prefix: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from irefuda.agencies.models import Section
 from irefuda.registration.models import CardStatus, Draft, DraftKind, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
 from irefuda.suppliers.models import Supplier
+from irefuda.ui import rows
 from irefuda_core import canonical, documents, jws, text
 from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.registration import ExistingCard
@@ -31,12 +32,8 @@ EXISTING_CARDS = f"""{_CARDS} WHERE card.section_id = %s AND registration.suppli
 UNION
 {_CARDS} WHERE card.section_id = %s AND card.issuer_key = %s AND card.serial = %s AND card.status IN (%s, %s)
 """
-# What every step asks is plain SQL: Django takes three to five times as long to build such a query as to run it. The
-# columns are named, because a statement that PostgreSQL has planned fails when `*` becomes more than it was.
-DRAFT_COLUMNS, REGISTRATION_COLUMNS, CARD_COLUMNS = (
-    ", ".join(str(field.column) for field in model._meta.concrete_fields)
-    for model in (Draft, Registration, RegisteredCard)
-)
+# What every step asks is plain SQL: Django takes three to five times as long to build such a query as to run it.
+DRAFT_COLUMNS, REGISTRATION_COLUMNS, CARD_COLUMNS = map(rows.columns, (Draft, Registration, RegisteredCard))
 DRAFT_OF = f"""SELECT {DRAFT_COLUMNS} FROM registration_draft
 WHERE section_id = %s AND fingerprint = %s AND kind = %s AND updated_at > %s"""  # noqa: S608 -- our own names
 REGISTRATION_OF = f"""SELECT {REGISTRATION_COLUMNS} FROM registration_registration
@@ -58,8 +55,8 @@ def uuid_value(value: uuid.UUID) -> uuid.UUID | str:
 
 def registration_of(*, section: Section, supplier: Supplier) -> Registration | None:
     """Return the registration of this supplier with its section, or None."""
-    rows = Registration.objects.raw(REGISTRATION_OF, [section.id, supplier.id])
-    return with_company(next(iter(rows), None), section=section, supplier=supplier)
+    found = rows.fetch(Registration, REGISTRATION_OF, [section.id, supplier.id])
+    return with_company(next(iter(found), None), section=section, supplier=supplier)
 
 
 def with_company(registration: Registration | None, *, section: Section, supplier: Supplier) -> Registration | None:
@@ -102,7 +99,8 @@ def bare_draft_of(
     *, section: Section, fingerprint: str, now: datetime, kind: DraftKind = DraftKind.REGISTRATION
 ) -> Draft | None:
     """Return the same draft for a caller that reads its supplier anew."""
-    draft = next(iter(Draft.objects.raw(DRAFT_OF, [section.id, fingerprint, str(kind), now - DRAFT_LIFE])), None)
+    found = rows.fetch(Draft, DRAFT_OF, [section.id, fingerprint, str(kind), now - DRAFT_LIFE])
+    draft = next(iter(found), None)
     if draft is not None:
         # The caller has read the section with its agency; to join both in again costs as much as all the rest.
         draft.section = section
@@ -124,8 +122,8 @@ def card_status(*, section: Section, fingerprint: str) -> str | None:
 
 def card_by_id(*, section: Section, card_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
     """Return one registered card if it is the caller's own; another's is as good as not there."""
-    rows = RegisteredCard.objects.raw(CARD_BY_ID, [section.id, uuid_value(card_id), fingerprint])
-    card = next(iter(rows), None)
+    found = rows.fetch(RegisteredCard, CARD_BY_ID, [section.id, uuid_value(card_id), fingerprint])
+    card = next(iter(found), None)
     if card is not None:
         card.section = section
     return card
@@ -146,8 +144,8 @@ def card_id_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: st
 
 def other_cards(*, registration: Registration, fingerprint: str) -> list[RegisteredCard]:
     """Return the active cards of this company other than this one."""
-    rows = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
-    return list(rows.exclude(fingerprint=fingerprint).order_by("registered_at"))
+    active = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
+    return list(active.exclude(fingerprint=fingerprint).order_by("registered_at"))
 
 
 def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
@@ -158,8 +156,8 @@ def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
 
 
 def _with_company(section: Section, **which: object) -> RegisteredCard | None:
-    rows = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, **which)
-    card = rows.order_by("-registered_at").first()
+    found = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, **which)
+    card = found.order_by("-registered_at").first()
     if card is not None:
         card.section = card.registration.section = card.registration.supplier.section = section
     return card

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from irefuda.agencies.models import Section
 from irefuda.suppliers import search
 from irefuda.suppliers.models import Supplier, SupplierStatus
+from irefuda.ui import rows
 from irefuda_core import text
 from irefuda_core.registration import Standing, SupplierFacts
 
@@ -20,9 +21,8 @@ LAST_PAGE = 20
 # So far the count is told. Counting on would cost more than the answer.
 COUNTED = 200
 LONGEST_QUERY = 100
-# Plain SQL, because every step of 登録 asks it, and to build the query takes longer than to answer it. The columns are
-# named, because a statement that PostgreSQL has planned fails when `*` becomes more than it was.
-_COLUMNS = ", ".join(f"supplier.{field.column}" for field in Supplier._meta.concrete_fields)
+# Plain SQL, because every step of 登録 asks it, and to build the query takes longer than to answer it.
+_COLUMNS = rows.columns(Supplier, "supplier")
 BY_ID = f"SELECT {_COLUMNS} FROM suppliers_supplier supplier WHERE id = %s AND section_id = %s"  # noqa: S608 -- our own names
 IN_AGENCY = f"""SELECT {_COLUMNS} FROM suppliers_supplier supplier
 JOIN agencies_section section ON section.id = supplier.section_id
@@ -39,7 +39,7 @@ def find(*, section: Section, supplier_number: str) -> Supplier | None:
 
 def get(*, section: Section, supplier_id: int) -> Supplier:
     """Return the supplier of this section with this id: lines of the register are never deleted."""
-    (supplier,) = Supplier.objects.raw(BY_ID, [supplier_id, section.id])
+    (supplier,) = rows.fetch(Supplier, BY_ID, [supplier_id, section.id])
     supplier.section = section
     return supplier
 
@@ -69,7 +69,7 @@ def in_agency(*, section: Section, supplier_number: str) -> tuple[Supplier | Non
 
     It is one query whoever is found, so that the work of a look-up tells nothing.
     """
-    found = list(Supplier.objects.raw(IN_AGENCY, [section.agency_id, supplier_number]))
+    found = rows.fetch(Supplier, IN_AGENCY, [section.agency_id, supplier_number])
     here = next((supplier for supplier in found if supplier.section_id == section.id), None)
     if here is not None:
         here.section = section
