@@ -27,6 +27,8 @@ class Notice(models.Model):
     body = models.TextField()
     # Whose inbox: the fingerprint of a certificate, a 企業ID, or "" for nobody's.
     inbox = models.CharField(max_length=64, blank=True)
+    # What must be told only once, however often a command finds it: a name for that, or "" for any other notice.
+    once = models.CharField(max_length=120, blank=True)
     queued_at = models.DateTimeField()
     state = models.CharField(max_length=7, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
@@ -39,6 +41,7 @@ class Notice(models.Model):
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["once"], condition=~models.Q(once=""), name="notice_told_once"),
             models.CheckConstraint(condition=models.Q(state__in=State.values), name="notice_state_known"),
             models.CheckConstraint(
                 condition=~models.Q(state="claimed") | models.Q(claimed_until__isnull=False),
@@ -55,6 +58,21 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+
+class ReadMark(models.Model):
+    """A card's holder has opened a notice. An inbox of a company is read with many cards, so the mark is the card's."""
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="read_marks")
+    # The fingerprint of the certificate, as in `Notice.inbox`.
+    reader = models.CharField(max_length=64)
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["notice", "reader"], name="one_read_mark_per_reader")]
+
+    def __str__(self) -> str:
+        return f"{self.notice_id} {self.reader[:8]}"
 
 
 class BounceOrigin(models.TextChoices):

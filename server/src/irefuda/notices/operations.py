@@ -6,7 +6,9 @@ import re
 import uuid
 from datetime import datetime
 
-from irefuda.notices.models import Notice, PracticeMail
+from django.db import IntegrityError
+
+from irefuda.notices.models import Notice, PracticeMail, ReadMark
 from irefuda.ui import rows
 from irefuda_core.refusal import Refused, refusal
 
@@ -15,10 +17,19 @@ ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,189
 LINE_BREAKS_AND_CONTROLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def enqueue(*, kind: str, to: str, subject: str, body: str, at: datetime, sender: str, inbox: str = "") -> Notice:
+class AlreadyTold(Exception):
+    """A notice that is to be told only once is there already; the caller's transaction has to be rolled back."""
+
+
+def enqueue(
+    *, kind: str, to: str, subject: str, body: str, at: datetime, sender: str, inbox: str = "", once: str = ""
+) -> Notice:
     """Queue one mail in the caller's transaction: it exists if and only if the deed does.
 
+    `once` names what this notice tells, when that must be told only once: of many at the same moment, one queues it.
+
     :raises Refused: N-701 when an address has a character that a mail header cannot carry
+    :raises AlreadyTold: when a notice of the name `once` exists
     """
     if not (ADDRESS.fullmatch(to) and ADDRESS.fullmatch(sender)):
         raise Refused(refusal("N-701"))
@@ -33,11 +44,22 @@ def enqueue(*, kind: str, to: str, subject: str, body: str, at: datetime, sender
         subject=LINE_BREAKS_AND_CONTROLS.sub(" ", subject).strip()[:200],
         body=body,
         inbox=inbox,
+        once=once,
         queued_at=at,
         next_attempt_at=at,
     )
-    rows.insert(notice)
+    try:
+        rows.insert(notice)
+    except IntegrityError:
+        if once:
+            raise AlreadyTold(once) from None
+        raise
     return notice
+
+
+def mark_read(*, notice: Notice, reader: str, now: datetime) -> None:
+    """Write down that the holder of this card has opened the notice; the first time stays."""
+    ReadMark.objects.bulk_create([ReadMark(notice=notice, reader=reader, read_at=now)], ignore_conflicts=True)
 
 
 def record_practice_mail(

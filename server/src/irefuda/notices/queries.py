@@ -2,16 +2,81 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
 
-from irefuda.notices.models import Notice, PracticeMail
+from django.db.models import Exists, OuterRef, QuerySet
+
+from irefuda.notices.models import Notice, PracticeMail, ReadMark
 
 PRACTICE_MAILS_SHOWN = 100
+PAGE = 50
 
 
-def inbox(key: str) -> QuerySet[Notice]:
-    """Return the notices of one inbox (certificate fingerprint or 企業ID), latest first; an empty key has none."""
-    return Notice.objects.filter(inbox=key).exclude(inbox="").order_by("-queued_at", "id")
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Whose notices someone may read, and whose marks of having read them count."""
+
+    # Fingerprints of certificates and 企業ID.
+    keys: frozenset[str]
+    # Fingerprints: the card's own, and those of the cards whose place it has taken.
+    readers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """One page of an inbox; every notice has `read`."""
+
+    notices: list[Notice]
+    page: int
+    has_next: bool
+
+    @property
+    def previous_page(self) -> int:
+        """Return the number of the page before this one."""
+        return self.page - 1
+
+    @property
+    def next_page(self) -> int:
+        """Return the number of the page after this one."""
+        return self.page + 1
+
+
+def inbox(*keys: str) -> QuerySet[Notice]:
+    """Return the notices of these inboxes (certificate fingerprint or 企業ID), latest first; an empty key has none."""
+    return Notice.objects.filter(inbox__in=keys).exclude(inbox="").order_by("-queued_at", "id")
+
+
+def unread(of: Inbox) -> int:
+    """Return how many notices nobody of the readers has opened."""
+    return inbox(*of.keys).exclude(_read_by(of.readers)).count()
+
+
+def inbox_page(of: Inbox, *, page: int) -> InboxPage:
+    """Return one page of an inbox, latest first."""
+    page = max(page, 1)
+    start = (page - 1) * PAGE
+    found = list(_with_read(of).defer("body")[start : start + PAGE + 1])
+    return InboxPage(found[:PAGE], page, len(found) > PAGE)
+
+
+def inbox_notice(of: Inbox, notice_id: uuid.UUID) -> Notice | None:
+    """Return one notice of an inbox, or None; another's is as good as not there."""
+    return _with_read(of).filter(id=notice_id).first()
+
+
+def told(names: Collection[str]) -> set[str]:
+    """Return which of these names of what must be told only once have been told."""
+    return set(Notice.objects.filter(once__in=[name for name in names if name]).values_list("once", flat=True))
+
+
+def _with_read(of: Inbox) -> QuerySet[Notice]:
+    return inbox(*of.keys).annotate(read=_read_by(of.readers))
+
+
+def _read_by(readers: Collection[str]) -> Exists:
+    return Exists(ReadMark.objects.filter(notice=OuterRef("id"), reader__in=readers))
 
 
 def practice_mails() -> list[PracticeMail]:
