@@ -90,7 +90,7 @@ def test_the_sentence_names_the_day():
 
 def test_one_active_card_registers_once():
     assert codes(existing=[SAME]) == {"R-105"}
-    assert codes(existing=[replace(SAME, active=False)]) == set()
+    assert codes(existing=[replace(SAME, active=False)]) == {"R-122"}
     assert codes(existing=[replace(SAME, supplier_number="990000002")]) == {"R-106"}
 
 
@@ -195,6 +195,17 @@ def test_a_registered_card_hands_on_to_a_newer_one():
 )
 def test_each_reason_against_a_renewal_is_named(changed, code):
     assert renewal(**changed) == {code}
+
+
+def test_a_card_that_was_ended_for_this_company_does_not_come_back_by_its_holders_hand():
+    lost = replace(OTHER, serial=9, active=False)
+    assert renewal(existing=[SAME, lost]) == {"R-122"}
+    assert renewal(existing=[SAME, replace(lost, replaced=True)]) == {"R-121"}
+    assert codes(card=NEW, existing=[lost]) == {"R-122"}
+    assert codes(card=NEW, existing=[replace(lost, replaced=True)]) == {"R-121"}
+    # What became of it with another 業者番号 is no matter here; and what is registered again is registered.
+    assert codes(card=NEW, existing=[replace(lost, supplier_number="990000002")]) == set()
+    assert codes(card=NEW, existing=[lost, replace(OTHER, serial=9)]) == {"R-105"}
 
 
 def test_a_renewal_says_both_dates_as_they_are_in_japan():

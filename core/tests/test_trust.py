@@ -95,6 +95,39 @@ def test_a_revoked_card_and_a_stale_list(authority):
     assert trust.judge(card.der, within_grace, at=NOON)
 
 
+# -- a card whose place another one is to take
+
+
+def test_a_predecessor_may_be_over_or_revoked_and_says_so(authority):
+    over = authority.card(serial=79, starts=timedelta(days=-800), ends=timedelta(days=-40))
+    found = trust.judge_predecessor(over.der, snapshot(authority), at=NOON)
+    assert (found.accepted.card.serial, found.revoked) == (79, False)
+    # After its end as before it: the list of today speaks.
+    for card in (over, authority.card(serial=79)):
+        listed = snapshot(authority, crl=authority.crl(revoked={79: NOON - timedelta(days=1)}))
+        assert trust.judge_predecessor(card.der, listed, at=NOON).revoked
+        stale = snapshot(authority, crl=authority.crl(issued=timedelta(days=-3), next_in=timedelta(hours=-25)))
+        with pytest.raises(trust.RevocationUnknown):
+            trust.judge_predecessor(card.der, stale, at=NOON)
+
+
+def test_a_predecessor_is_refused_for_every_other_reason(authority):
+    trusted = snapshot(authority)
+    for reason, card in bad_cards(authority):
+        if reason is not trust.Expired:
+            with pytest.raises(reason):
+                trust.judge_predecessor(card.der, trusted, at=NOON)
+    with pytest.raises(trust.Unreadable):
+        trust.judge_predecessor(b"x", trusted, at=NOON)
+
+
+def test_a_predecessor_leaves_nothing_in_the_cache_that_lets_it_in(authority):
+    over, cache = authority.card(starts=timedelta(days=-800), ends=timedelta(days=-40)), {}
+    assert trust.judge_predecessor(over.der, snapshot(authority), at=NOON, cache=cache)
+    with pytest.raises(trust.Expired):
+        trust.judge(over.der, snapshot(authority), at=NOON, cache=cache)
+
+
 def test_the_cache_keeps_paths_but_never_dates_or_revocations(authority):
     card, cache = authority.card(serial=78), {}
     assert trust.judge(card.der, snapshot(authority), at=NOON, cache=cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from irefuda_core import jws, merkle, note, receipt
+from irefuda_core import canonical, jws, merkle, note, receipt
 from irefuda_verify.__main__ import main
 
 LOG = "open.city.example.jp/ledger/practice"
@@ -34,7 +35,7 @@ KEYS = {
 SALT = bytes(range(16))
 
 
-def signed_document(holder: str = "Kuji Taro") -> str:
+def signed_document(holder: str = "Kuji Taro", payload: bytes = b'{"type":"x"}') -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, holder)])
     certificate = (
@@ -49,7 +50,7 @@ def signed_document(holder: str = "Kuji Taro") -> str:
         .public_bytes(Encoding.DER)
     )
     header = jws.header_for([certificate], algorithm="ES256", typ="irefuda.practice.x.v1", iat=int(AT.timestamp()))
-    message = jws.signing_input(b'{"type":"x"}', header)
+    message = jws.signing_input(payload, header)
     r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
     return jws.assemble(message, r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
@@ -163,6 +164,29 @@ def test_without_a_proof_it_says_when_to_come_again(check):
     assert "△ 台帳への記録：証明がまだ付いていません（記録の期限 2026年11月24日 09時01分00秒）" in report
 
 
+def renewal(handover: str, **changes: str) -> dict[str, Any]:
+    """Return the file of an ICカード更新 whose document names this handover."""
+    named = {
+        "handover_sha256": hashlib.sha256(handover.encode()).hexdigest(),
+        "old_certificate_fingerprint": hashlib.sha256(jws.parse(handover).unverified_certificate).hexdigest(),
+    }
+    document = signed_document(payload=canonical.canonical_json(named | changes))
+    entry = receipt.entry_hash(salt=SALT, document=document.encode())
+    return bundle() | {
+        "document": document,
+        "receipt": signed_receipt(entry_hash=entry),
+        "proof": None,
+        "handover": handover,
+    }
+
+
+def test_the_receipt_of_a_renewal_proves_both_signatures(check):
+    code, report = check(renewal(DOCUMENT))
+    assert code == 3
+    assert "×" not in report
+    assert "○ ICカード引継届：文書に書かれたハッシュ値と一致し、更新前のICカードで署名されています。" in report
+
+
 def other_document() -> dict[str, Any]:
     return bundle() | {"document": signed_document()}
 
@@ -202,6 +226,20 @@ LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "another size": (
         lambda: bundle() | {"proof": proof() | {"tree_size": 6}},
         "× 台帳への記録：証明が台帳と合いません",
+    ),
+    "another handover": (
+        lambda: renewal(DOCUMENT) | {"handover": signed_document()},
+        "× ICカード引継届：文書に書かれたハッシュ値と一致しない",
+    ),
+    "no handover": (lambda: renewal(DOCUMENT) | {"handover": ""}, "× ICカード引継届：文書に書かれたハッシュ値と"),
+    "a handover that no document names": (lambda: bundle() | {"handover": DOCUMENT}, "× ICカード引継届："),
+    "a handover by another card": (
+        lambda: renewal(DOCUMENT, old_certificate_fingerprint="0" * 64),
+        "× ICカード引継届の電子署名：文書に書かれた「現在使用しているICカード」のものではありません",
+    ),
+    "a handover whose signature was changed": (
+        lambda: renewal(".".join([*signed_document().split(".")[:2], DOCUMENT.split(".")[2]])),
+        "× ICカード引継届の電子署名：",
     ),
     "no path": (lambda: bundle() | {"proof": proof() | {"hashes": []}}, "× 台帳への記録：証明が台帳と合いません"),
 }

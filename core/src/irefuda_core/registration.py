@@ -82,7 +82,7 @@ class SupplierFacts:
 
 @dataclass(frozen=True, slots=True)
 class ExistingCard:
-    """A card that is registered in the section already."""
+    """A card that is, or (`active` is False) was, registered in the section."""
 
     fingerprint: str
     issuer_key: str
@@ -90,6 +90,8 @@ class ExistingCard:
     supplier_number: str
     holder_name: str
     active: bool
+    # Of one that is over: whether 更新 ended it, and not 使用停止.
+    replaced: bool = False
 
 
 def refusals_to_look_up(facts: SupplierFacts, *, on: date) -> list[Refusal]:
@@ -167,8 +169,8 @@ def refusals_to_renew(
     active = {(c.issuer_key, c.serial): c.supplier_number for c in existing if c.active}
     if active.get(_named(old)) != facts.supplier_number:
         return [refusal("R-134" if _named(new) in active else "R-120")]
-    if at > old.not_after + timedelta(days=policy.expired_card_days):
-        return [refusal("R-135", not_after=_day(_japan(old.not_after)))]
+    if reasons := refusals_of_expired(old.not_after, policy, at=at):
+        return reasons
     reasons = _refusals_of_registered(facts, new, existing)
     if new.not_after <= old.not_after:
         days = {"old": _day(_japan(old.not_after)), "new": _day(_japan(new.not_after))}
@@ -178,6 +180,13 @@ def refusals_to_renew(
     if policy.renewal_other_holder == "refuse" and _other_holder(old, new):
         reasons.append(refusal("R-133", old=shown(old.holder_name), new=shown(new.holder_name)))
     return reasons
+
+
+def refusals_of_expired(not_after: datetime, policy: Policy, *, at: datetime) -> list[Refusal]:
+    """Return the reason why a card that ended at `not_after` proves no succession any more."""
+    if at > not_after + timedelta(days=policy.expired_card_days):
+        return [refusal("R-135", not_after=_day(_japan(not_after)))]
+    return []
 
 
 def doubts_of_renewal(
@@ -222,10 +231,16 @@ class Change:
 def _refusals_of_registered(
     facts: SupplierFacts, card: CardCertificate, existing: Sequence[ExistingCard]
 ) -> list[Refusal]:
-    same = [c for c in existing if c.active and (c.issuer_key, c.serial) == _named(card)]
-    if any(c.supplier_number == facts.supplier_number for c in same):
+    same = [c for c in existing if (c.issuer_key, c.serial) == _named(card)]
+    mine = [c for c in same if c.supplier_number == facts.supplier_number]
+    if any(c.active for c in mine):
         return [refusal("R-105")]
-    return [refusal("R-106")] if same else []
+    if any(c.active for c in same):
+        return [refusal("R-106")]
+    if mine:
+        # A card that was lost, or has handed its place on, does not come back by its holder's hand.
+        return [refusal("R-121" if mine[0].replaced else "R-122")]
+    return []
 
 
 def _named(card: CardCertificate) -> tuple[str, int]:

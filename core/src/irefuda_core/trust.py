@@ -237,16 +237,57 @@ def judge(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache
 
     :raises TrustFailure: for the first step that fails
     """
-    key = (fingerprint_of(der), snapshot.version)
-    accepted = cache.get(key) if cache is not None else None
-    # A cache may serve several trust stores: a card that is good for staff must not pass as a supplier's.
-    if accepted is None or accepted.authority not in snapshot.authorities or not _links_hold(accepted, at=at):  # (10)
-        accepted = _judge_certificate(der, snapshot, at=at)
-        if cache is not None:
-            cache[key] = accepted
+    accepted = _with_path(der, snapshot, at=at, cache=cache)  # (1) to (8), (10)
     _judge_dates(accepted.card, at=at)  # (9)
     _judge_revocation(accepted, snapshot, at=at)  # (11), (12)
     _judge_links(accepted, snapshot, at=at)  # (13)
+    return accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A card whose place another one is to take: it may be over or revoked, and still tells whose it was."""
+
+    accepted: Accepted
+    revoked: bool
+
+
+def judge_predecessor(
+    der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache | None = None
+) -> Predecessor:
+    """Judge a card that is about to be replaced as `judge` does, but path and dates at its last moment once it is over
+    (how long that is good enough is its agency's policy, not trust's), and say of a revoked one that it is.
+
+    Revocation is always judged as of `at`: a list that nobody can rely on any more lets nothing pass.
+
+    :raises TrustFailure: for the first other step that fails
+    """
+    try:
+        not_after = describe(load(der), der).not_after
+    except UnreadableCertificate:
+        raise Unreadable from None
+    moment = min(at, not_after)
+    accepted = _with_path(der, snapshot, at=moment, cache=cache)
+    _judge_dates(accepted.card, at=moment)
+    try:
+        _judge_revocation(accepted, snapshot, at=at)
+    except Revoked:
+        revoked = True
+    else:
+        revoked = False
+    _judge_links(accepted, snapshot, at=at)
+    return Predecessor(accepted, revoked)
+
+
+def _with_path(der: bytes, snapshot: TrustSnapshot, *, at: datetime, cache: PathCache | None) -> Accepted:
+    """Take steps (1) to (8), or their kept result where (10) still holds."""
+    key = (fingerprint_of(der), snapshot.version)
+    accepted = cache.get(key) if cache is not None else None
+    # A cache may serve several trust stores: a card that is good for staff must not pass as a supplier's.
+    if accepted is None or accepted.authority not in snapshot.authorities or not _links_hold(accepted, at=at):
+        accepted = _judge_certificate(der, snapshot, at=at)
+        if cache is not None:
+            cache[key] = accepted
     return accepted
 
 

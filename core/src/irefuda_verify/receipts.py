@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from irefuda_core import jws, merkle, note, receipt
+from irefuda_core import canonical, jws, merkle, note, receipt
 from irefuda_core.certificate import UnreadableCertificate, read_certificate, shown
 
 BUNDLE_FORMAT = "irefuda-receipt/1"
@@ -52,6 +53,8 @@ class Bundle:
     salt: bytes
     receipt: str
     proof: Proof | None
+    # ICカード更新: what the old card signed; the document names it by its SHA-256.
+    handover: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ def read_bundle(content: bytes) -> Bundle:
             salt=bytes.fromhex(_text(value["salt"])),
             receipt=_text(value["receipt"]),
             proof=None if proof is None else _proof(proof),
+            handover=_text(value.get("handover", "")),
         )
     except (KeyError, TypeError, ValueError):
         raise UnreadableFile("受付の控えのファイルに、必要な項目がないか、形が正しくありません。") from None
@@ -167,6 +171,7 @@ def check(bundle: Bundle, keys: Keys | None) -> Report:
     """Compare everything in the receipt file with everything else, and with the ledger's keys if they are given."""
     report = Report()
     _check_document(bundle, report)
+    _check_handover(bundle, report)
     promised = _check_receipt(bundle, keys, report)
     if promised is not None:
         _check_hash(bundle, promised, report)
@@ -193,6 +198,31 @@ def _check_document(bundle: Bundle, report: Report) -> None:
     report.good("文書の電子署名：文書に付いている証明書の鍵で署名され、その後に変えられていません。")
     report.good(f"　署名した証明書の会社名：{shown(card.company_name)}、取得者：{shown(card.holder_name)}")
     report.good(f"　証明書の指紋（SHA-256）：{card.fingerprint}（認証局による確認は、この検証には含まれません）")
+
+
+def _check_handover(bundle: Bundle, report: Report) -> None:
+    """Look at the second signature of an ICカード更新: the old card's, which the document vouches for by its digest."""
+    try:
+        payload = canonical.parse_canonical(jws.parse(bundle.document).payload)
+    except (jws.SignatureFailure, canonical.NotCanonical):
+        return
+    named = payload.get("handover_sha256")
+    if named is None and not bundle.handover:
+        return
+    if hashlib.sha256(bundle.handover.encode()).hexdigest() != named:
+        report.bad("ICカード引継届：文書に書かれたハッシュ値と一致しないか、引継届がありません。")
+        return
+    try:
+        signed = jws.parse(bundle.handover)
+        jws.verify_document(signed)
+    except jws.SignatureFailure as failure:
+        report.bad(f"ICカード引継届の電子署名：{failure.refusal.sentence}")
+        return
+    fingerprint = hashlib.sha256(signed.unverified_certificate).hexdigest()
+    if fingerprint != payload.get("old_certificate_fingerprint"):
+        report.bad("ICカード引継届の電子署名：文書に書かれた「現在使用しているICカード」のものではありません。")
+        return
+    report.good("ICカード引継届：文書に書かれたハッシュ値と一致し、更新前のICカードで署名されています。")
 
 
 def _check_receipt(bundle: Bundle, keys: Keys | None, report: Report) -> receipt.Receipt | None:
