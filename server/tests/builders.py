@@ -163,10 +163,9 @@ def prepare(city: City, card: Issued, *, now: datetime, rep: str = "daihyo@examp
     """Return the card's draft with the document that it is asked to sign; `rep` is the address of 代表窓口."""
     draft = look_up(city, card, now=now, **typed)
     who = {"section": city.section, "draft": draft, "presenter": make_presenter(card), "rules_now": now}
-    known = operations.contacts_shown(**who)
-    return operations.prepare_document(
-        **who, answers=operations.Answers(known or {**CONTACT, "email": rep}, CONTACT), now=now
-    )
+    known = operations.company_known(**who)
+    answers = operations.Answers(known.representative or {**CONTACT, "email": rep}, CONTACT, known.company)
+    return operations.prepare_document(**who, answers=answers, now=now)
 
 
 def press_register(city: City, card: Issued, draft: Draft, *, now: datetime, jws: str = "") -> RegisteredCard:

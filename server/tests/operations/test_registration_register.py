@@ -410,7 +410,7 @@ def test_a_card_of_another_name_is_refused_and_sees_nothing(city, authority):
     city.supplier.save()
     draft.refresh_from_db()
     show = {"draft": draft, "section": city.section, "presenter": make_presenter(stranger), "rules_now": NOON}
-    assert refused(operations.contacts_shown, **show) == ["R-108"]
+    assert refused(operations.company_known, **show) == ["R-108"]
 
 
 @pytest.fixture
@@ -434,7 +434,7 @@ def test_a_provisional_card_speaks_for_nobody(city, authority):
     own = authority.card()
     draft = look_up(city, own, now=NOON)
     show = {"draft": draft, "section": city.section, "presenter": make_presenter(own), "rules_now": NOON}
-    assert operations.contacts_shown(**show) is None
+    assert operations.company_known(**show).representative is None
     done = registered(city, own, now=NOON)
     assert done.status == CardStatus.ACTIVE
     assert done.registration.representative["email"] == "daihyo@example.jp"

@@ -32,7 +32,9 @@ TRIES_PER_CARD, TRIES_PER_ADDRESS = 10, 60
 TRIES_KEPT = timedelta(days=1)
 CONTACT_FIELDS = ("department", "postal_code", "address", "person", "phone", "fax", "email")
 TYPED_FIELDS = frozenset(
-    {"same"} | {f"{block}-{name}" for block in ("rep", "card_office") for name in (*CONTACT_FIELDS, "email_again")}
+    {"same"}
+    | {f"{block}-{name}" for block in ("rep", "card_office") for name in (*CONTACT_FIELDS, "email_again")}
+    | {f"company-{name}" for name in queries.COMPANY_CHANGED_BY_USERS}
 )
 # No field takes more than 100 characters; what was pasted by mistake is kept as far as anyone would look for it.
 TYPED_LENGTH = 1_000
@@ -167,34 +169,50 @@ def purge(*, now: datetime) -> tuple[int, int]:
 
 def keep_typed(*, draft: Draft, typed: dict[str, str], now: datetime) -> None:
     """Store what was typed, right or wrong, so that neither a reload nor the end of the session loses it."""
-    Draft.objects.filter(id=draft.id).update(typed=_kept(typed), updated_at=now)
+    Draft.objects.filter(id=draft.id).update(typed=kept_of(typed), updated_at=now)
 
 
-def _kept(typed: dict[str, str]) -> dict[str, str]:
+def kept_of(typed: dict[str, str]) -> dict[str, str]:
+    """Return what a draft keeps of what was typed."""
     # PostgreSQL stores no NUL in text; another control character stands for it, which the form refuses just so.
     return {name: typed[name].replace("\0", "\1")[:TYPED_LENGTH] for name in TYPED_FIELDS & typed.keys()}
 
 
-def contacts_shown(
-    *, draft: Draft, section: Section, presenter: Presenter, rules_now: datetime
-) -> dict[str, str] | None:
-    """Return the 代表窓口情報 that the company already has, or None when this card enters it.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the company before this card types anything: 企業情報, and 代表窓口情報 unless this card enters it."""
+
+    company: dict[str, str]
+    representative: dict[str, str] | None = None
+
+
+def company_known(*, draft: Draft, section: Section, presenter: Presenter, rules_now: datetime) -> Known:
+    """Return what the company's other cards have entered, beside what the register says.
 
     A card whose company name does not agree never sees it, whatever the policy: it types its own, for the agency to judge.
 
     :raises Refused: with every reason of the rulebook
     """
-    agrees = "name" not in _ask_rulebook(section, draft.supplier, presenter, rules_now)
-    registration = queries.registration_of(section=section, supplier=draft.supplier) if agrees else None
-    return dict(registration.representative) if registration and registration.representative else None
+    doubts = _ask_rulebook(section, draft.supplier, presenter, rules_now)
+    may_see = "name" not in doubts
+    return _known(
+        queries.registration_of(section=section, supplier=draft.supplier) if may_see else None, draft.supplier
+    )
+
+
+def _known(registration: Registration | None, supplier: Supplier) -> Known:
+    if registration is None or registration.representative is None:
+        return Known(suppliers.company_shown(supplier))
+    return Known(queries.company_of(registration), dict(registration.representative))
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The contact blocks: cleaned by the form, or `representative` as `contacts_shown` gave it."""
+    """The contact blocks as the form cleaned them, and what `company_known` gave (None: what the register says)."""
 
     representative: dict[str, str]
     office: dict[str, str]
+    company: dict[str, str] | None = None
 
 
 def prepare_document(
@@ -216,12 +234,7 @@ def prepare_document(
     """
     draft.document = canonical.canonical_json(
         _application(
-            section=section,
-            supplier=draft.supplier,
-            presenter=presenter,
-            representative=answers.representative,
-            office=answers.office,
-            rules_now=rules_now,
+            section=section, supplier=draft.supplier, presenter=presenter, answers=answers, rules_now=rules_now
         )
     ).decode()
     try:
@@ -231,7 +244,7 @@ def prepare_document(
         if typed is not None:
             keep_typed(draft=draft, typed=typed, now=now)
         raise Refused(refusal("R-125")) from None
-    kept = {} if typed is None else {"typed": _kept(typed)}
+    kept = {} if typed is None else {"typed": kept_of(typed)}
     if not _same_draft(draft).update(document=draft.document, updated_at=now, **kept):
         if typed is not None:
             keep_typed(draft=draft, typed=typed, now=now)
@@ -278,17 +291,55 @@ def _application(
     section: Section,
     supplier: Supplier,
     presenter: Presenter,
-    representative: dict[str, str],
-    office: dict[str, str],
+    answers: Answers,
     rules_now: datetime,
 ) -> dict[str, str | int]:
-    card = presenter.card
-    fields: dict[str, str | int] = {
-        "type": documents.registration_application.name,
+    return {
+        **envelope_of(documents.registration_application, rules_now=rules_now),
+        **company_fields(section, supplier, answers.company or suppliers.company_shown(supplier)),
+        **contact_fields("rep", answers.representative),
+        **card_fields(presenter),
+        **contact_fields("card_office", answers.office),
+    }
+
+
+def envelope_of(kind: documents.DocumentType, *, rules_now: datetime) -> dict[str, str]:
+    """Return what makes a document one of its own, for this site and realm."""
+    return {
+        "type": kind.name,
         "realm": settings.REALM,
         "origin": settings.SUPPLIER_ORIGIN,
         **_fresh(rules_now),
-        **_company(section, supplier),
+    }
+
+
+def _fresh(rules_now: datetime) -> dict[str, str]:
+    return {
+        "document_id": str(uuid.uuid4()),
+        "issued_at": rules_now.astimezone(JST).isoformat(timespec="seconds"),
+    }
+
+
+def company_fields(section: Section, supplier: Supplier, company: dict[str, str]) -> dict[str, str]:
+    """Return which company applies, and where, as the document says it."""
+    return {
+        "agency_code": section.agency.code,
+        "agency_name": section.agency.name,
+        "category": Category(section.category).label,
+        "supplier_number": supplier.supplier_number,
+        **company,
+    }
+
+
+def contact_fields(prefix: str, contact: dict[str, str]) -> dict[str, str]:
+    """Return one contact block as the document says it."""
+    return {f"{prefix}_{name}": contact.get(name, "") for name in CONTACT_FIELDS}
+
+
+def card_fields(presenter: Presenter) -> dict[str, str]:
+    """Return which card signs, and who used it, as the document says it."""
+    card = presenter.card
+    return {
         "card_company_name": shown(card.company_name),
         "card_company_address": shown(card.company_address),
         "card_holder_name": shown(card.holder_name),
@@ -298,28 +349,6 @@ def _application(
         "certificate_expires_on": f"{card.not_after.astimezone(JST):%Y/%m/%d}",
         "certificate_fingerprint": card.fingerprint,
         "person_in_charge": presenter.person_in_charge,
-    }
-    fields |= {f"rep_{name}": representative.get(name, "") for name in CONTACT_FIELDS}
-    fields |= {f"card_office_{name}": office.get(name, "") for name in CONTACT_FIELDS}
-    return fields
-
-
-def _fresh(rules_now: datetime) -> dict[str, str]:
-    """Return what makes a document one of its own."""
-    return {
-        "document_id": str(uuid.uuid4()),
-        "issued_at": rules_now.astimezone(JST).isoformat(timespec="seconds"),
-    }
-
-
-def _company(section: Section, supplier: Supplier) -> dict[str, str]:
-    """Return which company applies, and where, as the document says it."""
-    return {
-        "agency_code": section.agency.code,
-        "agency_name": section.agency.name,
-        "category": Category(section.category).label,
-        "supplier_number": supplier.supplier_number,
-        **suppliers.company_shown(supplier),
     }
 
 
@@ -365,14 +394,15 @@ def register_card(
 def _register(
     section: Section, presenter: Presenter, draft: Draft, jws: str, rules_now: datetime, now: datetime, salt: bytes
 ) -> RegisteredCard:
-    if not _use_up(draft):
+    if not use_up(draft):
         fingerprint = presenter.card.fingerprint
         if done := queries.card_from_draft(section=section, draft_id=draft.id, fingerprint=fingerprint):
             return done
         raise Refused(refusal("R-115"))
     document = canonical.parse_canonical(draft.document.encode())
     supplier = suppliers.get(section=section, supplier_id=draft.supplier_id)
-    if any(document[name] != value for name, value in _company(section, supplier).items()):
+    register = company_fields(section, supplier, suppliers.company_shown(supplier))
+    if any(document[name] != register[name] for name in register.keys() - queries.COMPANY_CHANGED_BY_USERS):
         raise Refused(refusal("R-116"))
     if document["person_in_charge"] != presenter.person_in_charge:
         # Somebody else has logged in with this card since it was shown; the ledger must name who signed.
@@ -380,8 +410,12 @@ def _register(
     # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
     registration = _hold_registration(section, supplier)
     doubts = _ask_rulebook(section, supplier, presenter, rules_now)
+    company = _known(registration if "name" not in doubts else None, supplier).company
+    if any(document[name] != company[name] for name in queries.COMPANY_CHANGED_BY_USERS):
+        # In the register, or by 変更 with another card of the company.
+        raise Refused(refusal("R-116"))
     counts = not doubts
-    representative = _contact(document, "rep") if counts else None
+    representative = contact_of(document, "rep") if counts else None
     first = counts and (registration is None or registration.representative is None)
     if registration is None:
         registration = Registration(
@@ -407,7 +441,7 @@ def _register(
         expires_at=presenter.card.not_after,
         status=CardStatus.ACTIVE if counts else CardStatus.PROVISIONAL,
         doubts=doubts,
-        office=_contact(document, "card_office"),
+        office=contact_of(document, "card_office"),
         person_in_charge=str(document["person_in_charge"]),
         application=jws,
         ledger_entry=entry.id,
@@ -420,7 +454,7 @@ def _register(
     return card
 
 
-def _use_up(draft: Draft) -> bool:
+def use_up(draft: Draft) -> bool:
     """Return whether this call removed the draft: it becomes one registration, however often it is sent."""
     with connection.cursor() as cursor:
         # Plain SQL: for Django to build a DELETE takes five times as long as the database needs for it.
@@ -434,7 +468,8 @@ def _hold_registration(section: Section, supplier: Supplier) -> Registration | N
     return queries.with_company(next(iter(held), None), section=section, supplier=supplier)
 
 
-def _contact(document: dict[str, str], prefix: str) -> dict[str, str]:
+def contact_of(document: dict[str, str], prefix: str) -> dict[str, str]:
+    """Return one contact block of a document."""
     return {name: str(document[f"{prefix}_{name}"]) for name in CONTACT_FIELDS}
 
 

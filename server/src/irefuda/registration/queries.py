@@ -11,7 +11,16 @@ from django.db import connection
 from django.db.models import Count
 
 from irefuda.agencies.models import Section
-from irefuda.registration.models import CardStatus, Draft, DraftKind, RegisteredCard, Registration
+from irefuda.registration.models import (
+    CardStatus,
+    Draft,
+    DraftKind,
+    Event,
+    EventKind,
+    RegisteredCard,
+    Registration,
+    UnverifiedAddress,
+)
 from irefuda.suppliers import queries as suppliers
 from irefuda.suppliers.models import Supplier
 from irefuda.ui import rows
@@ -20,7 +29,10 @@ from irefuda_core.certificate import CardCertificate, shown
 from irefuda_core.registration import ExistingCard
 
 LIVING = (CardStatus.ACTIVE, CardStatus.PROVISIONAL)
+# The items of 企業情報 that 変更 puts in place of the register's own.
+COMPANY_CHANGED_BY_USERS = ("representative_phone", "representative_fax", "branch_name")
 DRAFT_LIFE = timedelta(days=30)
+HISTORY_SHOWN = 200
 # A UNION, because no index serves both halves of an OR. Plain SQL, because every step of 登録 asks it, and to build the
 # query takes longer than to answer it.
 _CARDS = """SELECT card.fingerprint, card.issuer_key, card.serial, supplier.supplier_number, card.holder_name
@@ -64,6 +76,15 @@ def with_company(registration: Registration | None, *, section: Section, supplie
     if registration is not None:
         registration.section, registration.supplier = section, supplier
     return registration
+
+
+def company_of(registration: Registration) -> dict[str, str]:
+    """Return the 企業情報 of a registered company: what 変更 said, wherever the register says what it said then."""
+    company = suppliers.company_shown(registration.supplier)
+    for name, change in registration.company_changes.items():
+        if company[name] == change["register"]:
+            company[name] = change["value"]
+    return company
 
 
 def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificate) -> list[ExistingCard]:
@@ -129,6 +150,11 @@ def card_by_id(*, section: Section, card_id: uuid.UUID, fingerprint: str) -> Reg
     return card
 
 
+def own_card(*, section: Section, card_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
+    """Return one registered card with its company if it is the caller's own."""
+    return _with_company(section, id=card_id, fingerprint=fingerprint)
+
+
 def card_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: str) -> RegisteredCard | None:
     """Return what this draft has already become, or None."""
     return _with_company(section, draft=draft_id, fingerprint=fingerprint)
@@ -146,6 +172,37 @@ def other_cards(*, registration: Registration, fingerprint: str) -> list[Registe
     """Return the active cards of this company other than this one."""
     active = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
     return list(active.exclude(fingerprint=fingerprint).order_by("registered_at"))
+
+
+def unverified_of(card: RegisteredCard) -> list[UnverifiedAddress]:
+    """Return the mail addresses that wait for their code: of the card's company, and of the card."""
+    of_company = UnverifiedAddress.objects.filter(registration_id=card.registration_id, card=None)
+    of_card = UnverifiedAddress.objects.filter(card=card)
+    return list(of_company.union(of_card, all=True).order_by("id"))
+
+
+def event_from_draft(*, card: RegisteredCard, draft_id: uuid.UUID) -> Event | None:
+    """Return what this draft of 変更 has already become, or None."""
+    return Event.objects.filter(card=card, draft=draft_id).first()
+
+
+def own_event(*, section: Section, event_id: uuid.UUID, fingerprint: str) -> Event | None:
+    """Return one 変更 with its card and company if the caller's own card made it; another's is as good as not there."""
+    found = Event.objects.select_related("card__registration__supplier").filter(
+        id=event_id, kind=EventKind.CHANGED, card__fingerprint=fingerprint, card__section=section
+    )
+    event = found.first()
+    if event is not None:
+        card = event.card
+        card.section = card.registration.section = card.registration.supplier.section = section
+        event.registration = card.registration
+    return event
+
+
+def history(registration: Registration) -> list[Event]:
+    """Return what became of a registration after 登録, latest first, with the cards that did it."""
+    found = Event.objects.select_related("card").filter(registration=registration).order_by("-at", "id")
+    return list(found[:HISTORY_SHOWN])
 
 
 def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
@@ -183,6 +240,11 @@ def names_beside(*, card: CardCertificate, supplier: Supplier, demo: bool) -> Na
 
 def application_of(card: RegisteredCard) -> documents.Document:
     """Return the application exactly as the card signed it, for showing and printing."""
-    signed = jws.parse(card.application)
+    return signed_document(card.application)
+
+
+def signed_document(text_of_jws: str) -> documents.Document:
+    """Return the document in a JWS that the server has taken."""
+    signed = jws.parse(text_of_jws)
     values = canonical.parse_canonical(signed.payload)
     return documents.read_document(signed.payload, realm=str(values["realm"]), origin=str(values["origin"]))

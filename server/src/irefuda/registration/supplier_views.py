@@ -19,7 +19,6 @@ from irefuda.registration import auth, operations, queries
 from irefuda.registration.forms import Contact, SupplierLookup
 from irefuda.registration.models import Draft, RegisteredCard
 from irefuda.registration.section_pages import go, in_section, page, prove, rules_time
-from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
 from irefuda_core import documents
@@ -155,7 +154,8 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         presenter = auth.presenter(request, now=now, saved=draft is not None)
         if draft is None:
             return go("registration-lookup", section)
-        known = operations.contacts_shown(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+        company = operations.company_known(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+        known = company.representative
         if request.method == "POST":
             _same_company(request, draft)
             auth.require_open(section, rules_now=rules_now)
@@ -173,7 +173,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     if request.method == "POST":
         # Both are asked, so that every mistake is shown at once.
         if all([office.is_valid(), known is not None or representative.is_valid()]):
-            answers = operations.Answers(known or representative.contact(), office.contact())
+            answers = operations.Answers(known or representative.contact(), office.contact(), company.company)
             operations.prepare_document(
                 section=section,
                 draft=draft,
@@ -194,7 +194,7 @@ def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
         representative=representative,
         office_form=office,
         known=known,
-        company=suppliers.company_shown(draft.supplier),
+        company=company.company,
         supplier=draft.supplier,
         card=presenter.card,
         show_errors=judged,
