@@ -1,16 +1,35 @@
 """How every form is rendered: every field in one frame, help before the input, errors linked to it."""
 
+import functools
 from typing import Any
 
 from django import forms
 from django.forms.renderers import TemplatesSetting
-from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 
 # Django's templates of a plain `<input>`; rendering one takes longer than checking what was typed into it.
 INPUTS = frozenset(f"django/forms/widgets/{kind}.html" for kind in ("text", "password", "email", "number", "hidden"))
 REQUIRED = format_html(' <span class="required">{}</span>', "※必須")
+
+
+@functools.lru_cache(maxsize=256)
+def _opening(
+    *, group: bool, wrong: bool, described: str, to: str, label: str, required: bool, help_id: str, help_text: str
+) -> str:
+    """Return what stands before the errors and the input; kept, because only a field's code says what it is."""
+    frame, name = ("fieldset", "legend") if group else ("div", "label")
+    return format_html(
+        '<{frame} class="field{mark}"{described}>\n<{name} class="field-label"{to}>{label}{required}</{name}>\n{help}',
+        frame=frame,
+        name=name,
+        mark=" field-with-error" if wrong else "",
+        described=format_html(' aria-describedby="{}"', described) if described else "",
+        to=format_html(' for="{}"', to) if not group else "",
+        label=label,
+        required=REQUIRED if required else "",
+        help=format_html('<p class="field-help" id="{}">{}</p>\n', help_id, help_text) if help_text else "",
+    )
 
 
 class LabelledField(forms.BoundField):
@@ -27,24 +46,19 @@ class LabelledField(forms.BoundField):
         if self.is_hidden:
             return self.as_widget()
         # Several inputs (choices) are a group under a legend; a single one has a label.
-        frame, name = ("fieldset", "legend") if self.use_fieldset else ("div", "label")
-        described = self.aria_describedby if self.use_fieldset else None
-        return format_html(
-            '<{frame} class="field{mark}"{described}>\n<{name} class="field-label"{to}>{label}{required}</{name}>\n'
-            "{help}{errors}{input}\n</{frame}>",
-            frame=frame,
-            name=name,
-            mark=" field-with-error" if self.errors else "",
-            described=format_html(' aria-describedby="{}"', described) if described else "",
-            to="" if self.use_fieldset else format_html(' for="{}"', self.id_for_label),
+        group = self.use_fieldset
+        opening = _opening(
+            group=group,
+            wrong=bool(self.errors),
+            described=(self.aria_describedby or "") if group else "",
+            to="" if group else self.id_for_label,
             label=self.label,
-            required=REQUIRED if self.field.required else "",
-            help=format_html('<p class="field-help" id="{}_helptext">{}</p>\n', self.auto_id, self.help_text)
-            if self.help_text
-            else "",
-            errors=self._errors_shown(),
-            input=self.as_widget(),
+            required=self.field.required,
+            help_id=f"{self.auto_id}_helptext",
+            help_text=self.help_text,
         )
+        errors = self._errors_shown()
+        return format_html("{}{}{}\n</{}>", opening, errors, self.as_widget(), "fieldset" if group else "div")
 
     def _errors_shown(self) -> str:
         if not self.errors:
@@ -66,5 +80,9 @@ class Renderer(TemplatesSetting):
 
 
 def _input(widget: dict[str, Any]) -> str:
+    """Return the tag with its attributes, whose names come from our code; True stands for one without a value."""
     attributes = {"type": widget["type"], "name": widget["name"], "value": widget["value"], **widget["attrs"]}
-    return format_html("<input{}>", flatatt(attributes))
+    given = {name: value for name, value in attributes.items() if value is not None and value is not False}
+    # One call for all of them: Django's `flatatt` makes one for each.
+    shown = "".join(f" {name}" if value is True else f' {name}="{{}}"' for name, value in given.items())
+    return format_html(f"<input{shown}>", *(value for value in given.values() if value is not True))

@@ -1,18 +1,44 @@
 """Small filters that the shared templates need."""
 
+import functools
 from datetime import date, datetime, time
 
 from django import template
+from django.utils.html import format_html, format_html_join
 
 from irefuda.ui.clock import JST
 
 register = template.Library()
+DONE = format_html('<span class="visually-hidden">{}</span>', "（済み）")
 
 
 @register.filter
-def words(value: str | list[str]) -> list[str]:
-    """Return the names in `value`: split at spaces when it is one text."""
-    return value.split() if isinstance(value, str) else value
+def steps_shown(names: str | list[str], step: int) -> str:
+    """Return the steps of a way through several pages: those before `step` are done. A text is split at its spaces."""
+    return _steps_shown(tuple(names.split() if isinstance(names, str) else names), step)
+
+
+@functools.lru_cache(maxsize=64)
+def _steps_shown(names: tuple[str, ...], step: int) -> str:
+    lines = (
+        (_place(number, step), number, name, DONE if number < step else "") for number, name in enumerate(names, 1)
+    )
+    return format_html(
+        '<nav class="steps" aria-label="手順">\n<p class="steps-position">{}段階のうち{}段階目</p>\n<ol>\n{}</ol>\n</nav>',
+        len(names),
+        step,
+        format_html_join(
+            "",
+            '<li{}><span class="step-number" aria-hidden="true">{}</span> <span>{}{}</span></li>\n',
+            lines,
+        ),
+    )
+
+
+def _place(number: int, step: int) -> str:
+    if number == step:
+        return format_html(' aria-current="{}"', "step")
+    return format_html(' class="{}"', "done") if number < step else ""
 
 
 @register.filter
