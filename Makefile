@@ -44,7 +44,7 @@ lint: setup ## ruff, mypy, import contracts, migrations, deployment check
 	. tools/test_env.sh && $(VENV)/bin/mypy core/src agent/src server/src
 	$(VENV)/bin/lint-imports --no-cache
 	. tools/test_env.sh && $(PY) server/manage.py makemigrations --check --dry-run
-	. tools/deploy_env.sh && $(PY) server/manage.py check --deploy --fail-level WARNING
+	. tools/deploy_env.sh && for site in supplier staff; do IREFUDA_SITE=$$site $(PY) server/manage.py check --deploy --fail-level WARNING || exit 1; done
 
 format: setup ## let ruff lay out the code
 	$(VENV)/bin/ruff check --fix . && $(VENV)/bin/ruff format .

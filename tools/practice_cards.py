@@ -1,10 +1,10 @@
-"""The practice city's certification authority 「入札市練習認証局」 and its demo cards in SoftHSM2.
+"""The practice city's certification authorities 「入札市練習認証局」 and 「入札市職員認証局」, and their demo cards in SoftHSM2.
 
     python tools/practice_cards.py --directory var/practice/cards
 
 makes what is missing or has grown too old, and nothing else. In the directory stand afterwards: `softhsm2.conf` and
-`tokens/` (every card in a reader of its own, for the card agent), `ca/` (certificates, keys, revocation list), `cards/`
-(certificate and key of each card, as files) and `cards.json` (what the help page and the tests read).
+`tokens/` (every card in a reader of its own, for the card agent), `ca/` and `staff_ca/` (certificates, keys, revocation list),
+`cards/` (certificate and key of each card, as files) and `cards.json` (what the help page and the tests read).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITY = "入札市練習認証局"
+STAFF_AUTHORITY = "入札市職員認証局（練習）"
 # An OID of the 2.25 arc needs no registration; it means "issued for practice".
 POLICY = "2.25.20261124"
 MODULES = (
@@ -69,6 +70,10 @@ class DemoCard:
     @property
     def company(self) -> str:
         return f"株式会社テスト商会{self.number:02}"
+
+    @property
+    def roman_company(self) -> str:
+        return f"Test Shokai {self.number:02} Co., Ltd."
 
     def is_fit(self, certificate: x509.Certificate, now: datetime) -> bool:
         """Return whether this certificate still shows what the card is for."""
@@ -142,6 +147,48 @@ CARDS = (
 
 
 @dataclass(frozen=True)
+class StaffCard(DemoCard):
+    """A card of one of the city's staff; there is one for each role."""
+
+    role: str = ""
+    section: str = ""
+
+    @property
+    def company(self) -> str:
+        return "入札市"
+
+    @property
+    def roman_company(self) -> str:
+        return "Nyusatsu City"
+
+
+STAFF_PIN = "2468"
+STAFF_CARDS = tuple(
+    StaffCard(
+        name=f"staff-{role}",
+        label=f"職員カード{number}",
+        purpose=purpose,
+        pin=STAFF_PIN,
+        number=number,
+        holder=holder,
+        role=role,
+        section=section,
+    )
+    for number, (role, purpose, holder, section) in enumerate(
+        (
+            ("administrator", "管理者", "管理 一郎", "総務課 情報係"),
+            ("contracts", "契約課", "契約 花子", "契約課 工事契約係"),
+            ("opening_officer", "開札執行者", "開札 三郎", "契約課 工事契約係"),
+            ("witness", "立会者", "立会 四子", "会計課"),
+            ("helpdesk", "ヘルプデスク", "相談 五郎", "電子入札ヘルプデスク"),
+            ("auditor", "監査", "監査 六子", "監査委員事務局"),
+        ),
+        start=1,
+    )
+)
+
+
+@dataclass(frozen=True)
 class Issued:
     """A certificate with its key."""
 
@@ -160,34 +207,44 @@ def module_path() -> str:
 def make(directory: Path, *, now: datetime, only: Collection[str] = ()) -> dict[str, Any]:
     """Make what is missing in `directory` (the cards named in `only`, or all) and return what `cards.json` says."""
     directory = directory.resolve()
-    for folder in ("ca", "cards", "tokens"):
+    for folder in ("ca", "staff_ca", "cards", "tokens"):
         (directory / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     configuration = directory / "softhsm2.conf"
     configuration.write_text(f"directories.tokendir = {directory / 'tokens'}\nobjectstore.backend = file\n")
-    root, issuing = _authority(directory / "ca", now)
     tokens = _tokens(configuration)
-    cards = [card for card in CARDS if not only or card.name in only]
-    for card in cards:
-        kept = _read(directory / "cards" / card.name)
-        if kept is None or card.label not in tokens or not card.is_fit(kept.certificate, now):
-            issued = _issue(card, issuing, now)
-            _insert(card, issued, directory, configuration, replace=card.label in tokens)
-            # Written last: a card whose making was interrupted is made again.
-            _write(directory / "cards" / card.name, issued)
-    revoked = [_read(directory / "cards" / card.name) for card in cards if card.revoked]
-    _write_list(directory / "ca" / "practice.crl", issuing, [r.certificate for r in revoked if r], now)
-    description = _describe(directory, cards, root, issuing)
+    described: dict[str, Any] = {"module": module_path(), "softhsm2_conf": str(configuration)}
+    for authority, folder, key, kind, all_cards in (
+        (AUTHORITY, "ca", "authority", "cards", CARDS),
+        (STAFF_AUTHORITY, "staff_ca", "staff_authority", "staff_cards", STAFF_CARDS),
+    ):
+        cards: list[DemoCard] = [card for card in all_cards if not only or card.name in only]
+        if not cards:
+            described |= {kind: []}
+            continue
+        root, issuing = _authority(directory / folder, folder, now)
+        for card in cards:
+            kept = _read(directory / "cards" / card.name)
+            if kept is None or card.label not in tokens or not card.is_fit(kept.certificate, now):
+                issued = _issue(card, issuing, now)
+                _insert(card, issued, directory, configuration, replace=card.label in tokens)
+                # Written last: a card whose making was interrupted is made again.
+                _write(directory / "cards" / card.name, issued)
+        revoked = [_read(directory / "cards" / card.name) for card in cards if card.revoked]
+        _write_list(directory / folder / "practice.crl", issuing, [r.certificate for r in revoked if r], now)
+        described[key] = _describe(authority, directory / folder, root, issuing)
+        described[kind] = [_describe_card(directory, card) for card in cards]
     fresh = directory / "cards.json.new"
-    fresh.write_text(json.dumps(description, ensure_ascii=False, indent=1))
+    fresh.write_text(json.dumps(described, ensure_ascii=False, indent=1))
     fresh.replace(directory / "cards.json")
-    return description
+    return described
 
 
-def _authority(folder: Path, now: datetime) -> tuple[Issued, Issued]:
+def _authority(folder: Path, kind: str, now: datetime) -> tuple[Issued, Issued]:
     root, issuing = _read(folder / "root"), _read(folder / "issuing")
     if root is None or issuing is None:
-        root = _authority_certificate(_name(C="JP", O="irefuda practice root"), None, now)
-        issuing = _authority_certificate(_name(C="JP", ST="Aomori", O="irefuda practice", OU="practiceca1"), root, now)
+        label, unit = ("practice", "practiceca1") if kind == "ca" else ("practice staff", "practicestaffca1")
+        root = _authority_certificate(_name(C="JP", O=f"irefuda {label} root"), None, now)
+        issuing = _authority_certificate(_name(C="JP", ST="Aomori", O=f"irefuda {label}", OU=unit), root, now)
         _write(folder / "root", root)
         _write(folder / "issuing", issuing)
     return root, issuing
@@ -214,10 +271,9 @@ def _authority_certificate(subject: x509.Name, above: Issued | None, now: dateti
 
 def _issue(card: DemoCard, issuing: Issued, now: datetime) -> Issued:
     key: Any = ec.generate_private_key(ec.SECP256R1()) if card.key == "P-256" else rsa.generate_private_key(65537, 2048)
-    roman = _name(
-        C="JP", ST="Aomori", O=f"Test Shokai {card.number:02} Co., Ltd.", CN=f"Test {card.number} {card.name}"
-    )
-    japanese = _name(C="JP", ST="青森県", L="入札市練習町1-1-1", O=card.company, T="代表取締役社長", CN=card.holder)
+    roman = _name(C="JP", ST="Aomori", O=card.roman_company, CN=f"Test {card.number} {card.name}")
+    title = {"OU": card.section} if isinstance(card, StaffCard) else {"T": "代表取締役社長"}
+    japanese = _name(C="JP", ST="青森県", L="入札市練習町1-1-1", O=card.company, **title, CN=card.holder)
     builder = (
         x509.CertificateBuilder()
         .subject_name(roman)
@@ -336,25 +392,21 @@ def _write_secret(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _describe(directory: Path, cards: list[DemoCard], root: Issued, issuing: Issued) -> dict[str, Any]:
+def _describe(name: str, folder: Path, root: Issued, issuing: Issued) -> dict[str, Any]:
     return {
-        "module": module_path(),
-        "softhsm2_conf": str(directory / "softhsm2.conf"),
-        "authority": {
-            "name": AUTHORITY,
-            "policy": POLICY,
-            "root": str(directory / "ca" / "root.pem"),
-            "issuing": str(directory / "ca" / "issuing.pem"),
-            "revocation_list": str(directory / "ca" / "practice.crl"),
-            "fingerprints": [a.certificate.fingerprint(hashes.SHA256()).hex() for a in (root, issuing)],
-        },
-        "cards": [_describe_card(directory, card) for card in cards],
+        "name": name,
+        "policy": POLICY,
+        "root": str(folder / "root.pem"),
+        "issuing": str(folder / "issuing.pem"),
+        "revocation_list": str(folder / "practice.crl"),
+        "fingerprints": [a.certificate.fingerprint(hashes.SHA256()).hex() for a in (root, issuing)],
     }
 
 
 def _describe_card(directory: Path, card: DemoCard) -> dict[str, Any]:
     stem = directory / "cards" / card.name
     certificate = x509.load_pem_x509_certificate(stem.with_suffix(".pem").read_bytes())
+    who = {"role": card.role, "section": card.section} if isinstance(card, StaffCard) else _in_register(card)
     return {
         "name": card.name,
         "label": card.label,
@@ -362,8 +414,7 @@ def _describe_card(directory: Path, card: DemoCard) -> dict[str, Any]:
         "pin": card.pin,
         "company": card.company,
         "holder": card.holder,
-        "supplier_number": f"9900000{card.number:02}",
-        "register_name": f"（株）テスト商会{card.number:02}",
+        **who,
         "valid_until": certificate.not_valid_after_utc.isoformat(),
         "serial": str(certificate.serial_number),
         "certificate": str(stem.with_suffix(".pem")),
@@ -372,13 +423,19 @@ def _describe_card(directory: Path, card: DemoCard) -> dict[str, Any]:
     }
 
 
+def _in_register(card: DemoCard) -> dict[str, str]:
+    return {"supplier_number": f"9900000{card.number:02}", "register_name": f"（株）テスト商会{card.number:02}"}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Make the practice city's certification authority and demo cards.")
     parser.add_argument("--directory", type=Path, required=True)
-    parser.add_argument("--only", nargs="*", default=(), choices=[card.name for card in CARDS], metavar="CARD")
+    parser.add_argument(
+        "--only", nargs="*", default=(), choices=[card.name for card in (*CARDS, *STAFF_CARDS)], metavar="CARD"
+    )
     arguments = parser.parse_args()
     description = make(arguments.directory, now=datetime.now(UTC).replace(microsecond=0), only=arguments.only)
-    for card in description["cards"]:
+    for card in description["cards"] + description["staff_cards"]:
         print(f"  {card['label']}  PIN番号 {card['pin']}  {card['company']}  {card['purpose']}")
     return 0
 

@@ -1,7 +1,7 @@
 """`make run`: the practice city, with everything that production runs except the reverse proxy.
 
 Makes what is missing under var/practice (database, keys, demo CA, demo cards, settings of the card agent), then starts
-web (contractors), web (public), ledger sequencer, outbox, practice mail and the card agent; stops them all together.
+web (contractors), web (staff), web (public), ledger sequencer, outbox, practice mail and the card agent; stops them all together.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("IREFUDA_STATE_DIR", ROOT / "var" / "practice"))
 SUPPLIER_PORT = int(os.environ.get("PORT", "8000"))
+STAFF_PORT = SUPPLIER_PORT + 1
 PUBLIC_PORT = SUPPLIER_PORT + 2
 SMTP_PORT = SUPPLIER_PORT + 25
 ORIGIN = os.environ.get("IREFUDA_SUPPLIER_ORIGIN", f"http://localhost:{SUPPLIER_PORT}")
+STAFF_ORIGIN = f"http://staff.localhost:{STAFF_PORT}"
 # For trying the city from other machines: certificate and key of the contractors' site, whose origin is then https.
 TLS = [os.environ[name] for name in ("IREFUDA_TLS_CERTIFICATE", "IREFUDA_TLS_KEY") if name in os.environ]
 AGENT_PORTS = os.environ.get("IREFUDA_AGENT_PORTS", "28765 28766 28767")
@@ -40,6 +42,7 @@ def settings() -> dict[str, str]:
         "IREFUDA_STATE_DIR": str(STATE),
         "IREFUDA_SECRET_KEY_FILE": str(STATE / "keys" / "secret"),
         "IREFUDA_SUPPLIER_ORIGIN": ORIGIN,
+        "IREFUDA_STAFF_ORIGIN": STAFF_ORIGIN,
         "IREFUDA_PUBLIC_ORIGIN": f"http://open.localhost:{PUBLIC_PORT}",
         "IREFUDA_AGENT_PORTS": AGENT_PORTS,
         "IREFUDA_SMTP_PORT": str(SMTP_PORT),
@@ -89,9 +92,10 @@ def prepare(env: dict[str, str]) -> None:
 
 
 def write_agent_settings() -> None:
-    """Write the card agent's settings: this practice city is its one site, the software token its one module."""
+    """Write the card agent's settings: this practice city's two sites, and the software token as its one module."""
     cards = json.loads((STATE / "cards" / "cards.json").read_text())
     fingerprints = json.dumps(cards["authority"]["fingerprints"])
+    staff_fingerprints = json.dumps(cards["staff_authority"]["fingerprints"])
     (STATE / "agent.toml").write_text(f"""# 練習用の補助アプリの設定（make run が作ります）
 ports = [{", ".join(AGENT_PORTS.split())}]
 passphrase = "りんごと雪灯籠"
@@ -102,6 +106,12 @@ origin = "{ORIGIN}"
 realm = "practice"
 name = "入札市（練習）"
 fingerprints = {fingerprints}
+
+[[sites]]
+origin = "{STAFF_ORIGIN}"
+realm = "practice"
+name = "入札市（練習・職員用）"
+fingerprints = {staff_fingerprints}
 
 [[modules]]
 name = "練習用ICカード（SoftHSM2）"
@@ -128,6 +138,7 @@ def processes(env: dict[str, str]) -> list[tuple[str, list[str], dict[str, str]]
     cards = {**env, "SOFTHSM2_CONF": str(STATE / "cards" / "softhsm2.conf")}
     return [
         ("web", web("supplier", SUPPLIER_PORT), {**env, "IREFUDA_SITE": "supplier"}),
+        ("staff web", web("staff", STAFF_PORT), {**env, "IREFUDA_SITE": "staff"}),
         ("public web", web("public", PUBLIC_PORT), {**env, "IREFUDA_SITE": "public"}),
         ("ledger", [*command, "sequence_ledger"], head),
         ("practice mail", [*command, "practice_mail_server"], env),
@@ -155,7 +166,7 @@ def wait_until_up(address: str, running: list[tuple[str, subprocess.Popen[bytes]
 def taken_ports() -> list[int]:
     """Return which of the city's own ports another program holds."""
     taken = []
-    for port in (SUPPLIER_PORT, PUBLIC_PORT, SMTP_PORT):
+    for port in (SUPPLIER_PORT, STAFF_PORT, PUBLIC_PORT, SMTP_PORT):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 taken.append(port)
@@ -182,6 +193,7 @@ def main() -> int:
         for name, command, environment in processes(env):
             running.append((name, subprocess.Popen(command, env=environment, start_new_session=True)))
         scheme = ORIGIN.partition("://")[0]
+        staff_card = json.loads((STATE / "cards" / "cards.json").read_text())["staff_cards"][0]
         wait_until_up(f"{scheme}://127.0.0.1:{SUPPLIER_PORT}/static/ui/style.css", running)
         say(f"""
   入札市（練習）が動いています（{time.monotonic() - started:.1f}秒で起動）。
@@ -189,6 +201,7 @@ def main() -> int:
     電子入札ポータルサイト   {ORIGIN}/
     練習用ICカードとPIN番号  {ORIGIN}/practice/cards/
     練習用メール             {ORIGIN}/practice/mail/
+    職員用サイト             {STAFF_ORIGIN}/ （職員カードのPIN番号は {staff_card["pin"]}）
     公開サイト（名簿・台帳） http://open.localhost:{PUBLIC_PORT}/
 
   終わるときは Ctrl+C を押してください。

@@ -100,13 +100,14 @@ def test_every_command_is_listed_with_its_options():
 
 
 @pytest.mark.parametrize(
-    ("call", "name", "below"), [("append", "ledger.md", "| kind of entry"), ("enqueue", "notices.md", "## Kinds")]
+    ("call", "name", "below"),
+    [(r"(?:\.append|\brecord)", "ledger.md", "| kind of entry"), (r"\.enqueue", "notices.md", "## Kinds")],
 )
 def test_every_kind_is_listed(call, name, below):
     kinds = {
         kind
         for path in SOURCES
-        for kind in re.findall(rf'\.{call}\([^()]*?(?:\([^()]*\)[^()]*?)*?kind="([^"]+)"', path.read_text())
+        for kind in re.findall(rf'{call}\([^()]*?(?:\([^()]*\)[^()]*?)*?kind="([^"]+)"', path.read_text())
     }
     assert kinds
     assert first_cells(name, below=below) == kinds

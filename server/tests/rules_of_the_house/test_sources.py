@@ -111,7 +111,7 @@ def loaded_by(program: str, **environment: str) -> set[str]:
 
 
 @pytest.mark.committing
-@pytest.mark.parametrize("site", ["supplier", "public"])
+@pytest.mark.parametrize("site", ["supplier", "public", "staff"])
 def test_the_web_process_never_loads_the_layout_engine(own_database, site):
     loaded = loaded_by(
         # The addresses load every view.

@@ -40,6 +40,16 @@ def section_and_clock(*, agency_code: str, category: str) -> tuple[Section | Non
     return _sections(stamp).get((agency_code, category)), clock_moved
 
 
+def agency(code: str) -> Agency | None:
+    """Return one agency as it is now, or None."""
+    return Agency.objects.filter(code=code).first()
+
+
+def agencies() -> list[Agency]:
+    """Return every agency by its code."""
+    return list(Agency.objects.order_by("code"))
+
+
 def _sections(stamp: object) -> dict[tuple[str, str], Section]:
     """Return all of them as they are now, without a query unless they have changed.
 

@@ -96,10 +96,10 @@ def newest_record(signer: Signer) -> RevocationListRecord | None:
     return kept.order_by("-number").first()
 
 
-def practice_cards(file: Path) -> list[dict[str, object]]:
-    """Return what tools/practice_cards.py wrote about each demo card; nothing where it has not been run."""
+def practice_cards(file: Path, kind: str = "cards") -> list[dict[str, object]]:
+    """Return what tools/practice_cards.py wrote about each demo card ("cards" or "staff_cards"); nothing where it has not been run."""
     try:
-        cards = json.loads(file.read_text(encoding="utf-8"))["cards"]
+        cards = json.loads(file.read_text(encoding="utf-8")).get(kind, [])
     except FileNotFoundError:
         return []
     return [card | {"valid_until": datetime.fromisoformat(card["valid_until"])} for card in cards]

@@ -15,8 +15,8 @@ if REALM not in ("practice", "production"):
 PRACTICE = REALM == "practice"
 
 SITE = env.text("IREFUDA_SITE", "supplier")
-if SITE not in ("supplier", "public"):
-    raise ImproperlyConfigured(f"IREFUDA_SITE must be supplier or public, not {SITE!r}")
+if SITE not in ("supplier", "public", "staff"):
+    raise ImproperlyConfigured(f"IREFUDA_SITE must be supplier, public or staff, not {SITE!r}")
 
 # The name of the city or body, as it stands in the head of every page.
 CITY_NAME = env.text("IREFUDA_CITY_NAME", "入札市" if PRACTICE else None)
@@ -28,7 +28,9 @@ DEBUG = False
 # The origins are settings, never taken from a request: the card signs over them.
 SUPPLIER_ORIGIN = env.text("IREFUDA_SUPPLIER_ORIGIN")
 PUBLIC_ORIGIN = env.text("IREFUDA_PUBLIC_ORIGIN")
-ORIGIN = SUPPLIER_ORIGIN if SITE == "supplier" else PUBLIC_ORIGIN
+# Only the staff's own process needs it: the others never link there.
+STAFF_ORIGIN = env.text("IREFUDA_STAFF_ORIGIN", None if SITE == "staff" else "")
+ORIGIN = {"supplier": SUPPLIER_ORIGIN, "public": PUBLIC_ORIGIN, "staff": STAFF_ORIGIN}[SITE]
 SECURE_ORIGIN = ORIGIN.startswith("https://")
 if not SECURE_ORIGIN and not PRACTICE:
     raise ImproperlyConfigured("a production site needs an https origin")
@@ -49,6 +51,7 @@ INSTALLED_APPS = [
     "irefuda.notices",
     "irefuda.suppliers",
     "irefuda.cards",
+    "irefuda.staff",
     "irefuda.registration",
     "irefuda.disclosure",
 ]
@@ -62,6 +65,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "irefuda.cards.auth.CardSessions",
+    # Whatever stands outside the table of staff pages does not exist on the staff's site.
+    *(["irefuda.staff.auth.OnlyStaffPages"] if SITE == "staff" else []),
 ]
 ROOT_URLCONF = f"irefuda.config.urls_{SITE}"
 WSGI_APPLICATION = "irefuda.config.wsgi.application"
@@ -95,9 +100,10 @@ STORAGES = {
 
 # -- Sessions and cookies: one host-only cookie per origin; __Host- needs Secure, which practice over http cannot have.
 SESSION_ENGINE = "irefuda.ui.sessions"
-SESSION_COOKIE_NAME = "__Host-irefuda" if SECURE_ORIGIN else "irefuda"
-CSRF_COOKIE_NAME = "__Host-irefuda-csrf" if SECURE_ORIGIN else "irefuda-csrf"
-BROWSER_COOKIE_NAME = "__Host-irefuda-browser" if SECURE_ORIGIN else "irefuda-browser"
+COOKIES = ("__Host-" if SECURE_ORIGIN else "") + ("irefuda-staff" if SITE == "staff" else "irefuda")
+SESSION_COOKIE_NAME = COOKIES
+CSRF_COOKIE_NAME = f"{COOKIES}-csrf"
+BROWSER_COOKIE_NAME = f"{COOKIES}-browser"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_ORIGIN

@@ -1,0 +1,203 @@
+"""Every page of the staff's site as everybody: what is not theirs is not there. The cases are the table's own rows."""
+
+from __future__ import annotations
+
+import uuid
+from itertools import pairwise
+
+import pytest
+from builders import make_section, make_token
+from django.contrib.sessions.models import Session
+from django.test import Client
+from django.urls import get_resolver, path
+from staff_office import HOST, ORIGIN, Office, present, supplier_card
+
+from irefuda.cards import views as card_views
+from irefuda.config import urls_staff
+from irefuda.staff import auth
+from irefuda.staff.auth import OpenPage, StaffPage
+from irefuda.staff.models import Role
+
+PAGES = [page for page in urls_staff.TABLE if isinstance(page, StaffPage)]
+OPEN = {"staff-login", "staff-enrol", "logout", "card-nonce", "session-extend", "practice-cards"}
+
+
+def address_of(page: StaffPage, office: Office, member: uuid.UUID) -> str:
+    """Return an address of this page that is there: the office's agency, a member, something never changed."""
+    filled = page.path
+    for placeholder, value in {
+        "<agency:agency>": "9991",
+        "<category:category>": "works",
+        "<uuid:member_id>": str(member),
+        "<uuid:entry_id>": str(uuid.uuid4()),
+        "<int:closure_id>": "1",
+    }.items():
+        filled = filled.replace(placeholder, value)
+    assert "<" not in filled, f"{page.name}: how is {page.path} filled?"
+    return f"/{filled}"
+
+
+def logged_in(card) -> Client:
+    client = Client(headers={"host": HOST})
+    nonce = client.post("/card/nonce/").json()["nonce"]
+    answer = client.post("/login/", {"token": make_token(card, nonce, origin=ORIGIN)})
+    assert (answer.status_code, answer.headers.get("Location")) == (302, "/")
+    return client
+
+
+@pytest.fixture
+def people(office: Office):
+    """A browser for each role of the whole installation, and a member to look at."""
+    section = make_section(code="9991", category="0", name="入札市 契約課")
+    office.agency = section.agency
+    found = {role: logged_in(office.let_in(role, name=role.label)[0]) for role in Role}
+    _, looked_at = office.let_in(Role.WITNESS, name="見られる人")
+    return found, looked_at.id
+
+
+def is_refused(answer) -> bool:
+    return answer.status_code == 404 and "ページが見つかりません" in answer.content.decode()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_opens_to_its_roles_and_to_nobody_else(office: Office, people, page):
+    browsers, looked_at = people
+    address = address_of(page, office, looked_at)
+    for role, client in browsers.items():
+        got, posted = client.get(address), client.post(address)
+        if role in page.roles:
+            # 404 for what is not there (an entry nobody made) is the page's own word, after it let this role in.
+            assert got.status_code in (200, 302, 404, 405), (role, got.status_code)
+            assert got.wsgi_request.actor.roles == {role}
+        else:
+            assert is_refused(got), role
+            assert is_refused(posted), role
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_without_login_every_page_leads_to_the_login(office: Office, page):
+    client = Client(headers={"host": HOST})
+    address = address_of(page, office, uuid.uuid4())
+    got = client.get(address)
+    assert (got.status_code, got.headers["Location"]) == (302, "/login/")
+    posted = client.post(address)
+    assert posted.status_code == 403
+    assert "S-901" in posted.content.decode()
+
+
+def test_the_pages_without_login_are_these(staff_site):
+    assert {page.name for page in urls_staff.TABLE if isinstance(page, OpenPage)} == OPEN
+
+
+def test_the_table_is_the_whole_site(staff_site):
+    assert list(auth.table()) == urls_staff.TABLE
+    assert len(get_resolver().url_patterns) == len(urls_staff.TABLE)
+    assert all(page.roles <= set(Role) for page in PAGES)
+
+
+def test_a_row_without_roles_or_with_a_name_twice_is_no_row():
+    with pytest.raises(ValueError, match="names the roles"):
+        StaffPage("x/", card_views.nonce, "x", frozenset())
+    with pytest.raises(ValueError, match="one name"):
+        auth.paths([OpenPage("x/", card_views.nonce, "x"), OpenPage("y/", card_views.nonce, "x")])
+
+
+def test_an_address_that_came_past_the_table_is_not_there(staff_site, monkeypatch, db):
+    resolver = get_resolver()
+    sneaked = [*urls_staff.urlpatterns, path("sneaked/", card_views.nonce, name="sneaked")]
+    monkeypatch.setitem(resolver.__dict__, "url_patterns", sneaked)
+    assert is_refused(Client(headers={"host": HOST}).post("/sneaked/"))
+
+
+# -- the two sites and their two trust stores
+
+
+def test_a_supplier_s_card_and_session_open_nothing_here(office: Office, settings):
+    _, card = supplier_card()
+    client = Client(headers={"host": HOST})
+    nonce = client.post("/card/nonce/").json()["nonce"]
+    refused = client.post("/login/", {"token": make_token(card, nonce, origin=ORIGIN)})
+    assert refused.status_code == 403
+    assert "K-402" in refused.content.decode()
+    # A session that the contractors' site began, carried over under this site's name.
+    client.post("/card/nonce/")
+    nonce = client.post("/card/nonce/").json()["nonce"]
+    client.post("/login/", {"token": make_token(office.first, nonce, origin=ORIGIN)})
+    assert client.get("/").status_code == 200
+    row = Session.objects.get()
+    store = client.session
+    store["card"] = {**store["card"], "site": "supplier"}
+    store.save()
+    assert Session.objects.get().session_key == row.session_key
+    assert client.get("/").headers["Location"] == "/login/"
+
+
+def test_a_staff_card_opens_nothing_on_the_contractors_site(office: Office, settings):
+    settings.SITE, settings.ROOT_URLCONF = "supplier", "irefuda.config.urls_supplier"
+    settings.ALLOWED_HOSTS = ["localhost"]
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if not name.startswith("irefuda.staff.")]
+    make_section()
+    client = Client(headers={"host": "localhost:8000"})
+    nonce = client.post("/card/nonce/").json()["nonce"]
+    token = make_token(office.first, nonce, origin="http://localhost:8000")
+    refused = client.post("/9992/goods/login/", {"token": token, "person_in_charge": ""})
+    assert refused.status_code == 403
+    assert "K-402" in refused.content.decode()
+
+
+def test_a_token_for_the_contractors_origin_is_none_here(office: Office):
+    client = Client(headers={"host": HOST})
+    nonce = client.post("/card/nonce/").json()["nonce"]
+    refused = client.post("/login/", {"token": make_token(office.first, nonce, origin="http://localhost:8000")})
+    assert refused.status_code == 403
+    assert "K-423" in refused.content.decode()
+
+
+# -- the session
+
+
+def test_the_cookies_are_this_site_s_own_and_the_key_changes_with_every_proof(office: Office, browser):
+    app = browser(office.first)
+    assert set(app.cookies) == {"irefuda-staff", "irefuda-staff-csrf", "irefuda-staff-browser"}
+    before = app.cookies["irefuda-staff"]
+    present(app, office.first)
+    assert app.cookies["irefuda-staff"] != before
+    assert Session.objects.count() == 1
+
+
+def test_who_is_ended_is_out_at_the_next_click(office: Office, browser):
+    from irefuda.staff import operations
+
+    card, member = office.let_in(Role.CONTRACTS)
+    app = browser(card)
+    assert app.get("/").status_code == 200
+    operations.end_member(deed=office.deed(), member_id=member.id)
+    answer = app.get("/")
+    assert answer.status_code == 403
+    assert "S-902" in answer.text
+
+
+def test_the_login_ends_after_thirty_idle_minutes_and_can_be_put_off(office: Office, browser, settings, monkeypatch):
+    from datetime import timedelta
+
+    from irefuda.ui import clock
+
+    app = browser(office.first)
+    page = app.get("/")
+    started = clock.now()
+    assert f'data-session-seconds="{settings.SESSION_IDLE_SECONDS}"' in page.text or "data-session-seconds" in page.text
+    for step, minutes in pairwise([0, 29, 58]):
+        moment = started + timedelta(minutes=minutes)
+        monkeypatch.setattr(clock, "now", lambda moment=moment: moment)
+        token = page.forms[0]["csrfmiddlewaretoken"].value
+        assert app.post("/session/extend/", {"csrfmiddlewaretoken": token}).json["extended"], (step, minutes)
+    monkeypatch.setattr(clock, "now", lambda: started + timedelta(minutes=58 + 31))
+    assert app.get("/").headers["Location"].endswith("/login/")
+
+
+def test_log_out_ends_the_session(office: Office, browser):
+    app = browser(office.first)
+    form = next(form for form in app.get("/").forms.values() if form.action == "/logout/")
+    assert "ログアウトしました" in form.submit().text
+    assert Session.objects.count() == 0
+    assert app.get("/").headers["Location"].endswith("/login/")
