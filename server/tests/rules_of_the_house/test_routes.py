@@ -32,7 +32,7 @@ from steps import TYP
 from irefuda.agencies.models import Category
 from irefuda.cards import operations as cards
 from irefuda.ledger import keys, sequencer
-from irefuda.notices.models import PracticeMail
+from irefuda.notices.models import Notice, PracticeMail
 from irefuda.registration import operations
 from irefuda.registration.models import RegisteredCard
 from irefuda.ui import clock
@@ -65,6 +65,12 @@ def of_section(card: uuid.UUID) -> dict[str, Any]:
 
 def of_card(card: uuid.UUID) -> dict[str, Any]:
     return {**SECTION, "card_id": card}
+
+
+def of_notice(card: uuid.UUID) -> dict[str, Any]:
+    """Return a notice in the inbox of this card."""
+    inbox = RegisteredCard.objects.get(id=card).fingerprint
+    return {"notice_id": Notice.objects.filter(inbox=inbox).order_by("id")[0].id}
 
 
 def given(**arguments: Any) -> Callable[[uuid.UUID], dict[str, Any]]:
@@ -112,6 +118,15 @@ ROUTES: dict[str, dict[str, Route]] = {
         "registration-receipt": Route(MINE_ONLY, arguments=of_card),
         # Each sees its own start page; the card that is not registered is told so.
         "start": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
+        # マイページ and the inbox: of the card, wherever it is registered.
+        "account": Route(("403 T-301", "403 R-161", "200", "200")),
+        "account-elsewhere": Route(
+            ("403 T-301", "403 R-161", "200", "200"), post=("403 T-301", "403 R-161", "404", "404")
+        ),
+        "account-add-card": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
+        "inbox": Route(("403 T-301", "403 R-161", "200", "200")),
+        "inbox-notice": Route(("403 T-301", "403 R-161", "200", "404"), arguments=of_notice),
+        "inbox-open": Route(post=("403 T-301", "403 R-161", "302", "404"), arguments=of_notice),
         "session-extend": Route(post=("401", "200", "200", "200")),
         "logout": Route(post="200"),
     },

@@ -59,6 +59,11 @@ class Notice(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
 
+    @property
+    def delivery(self) -> str:
+        """Return what became of the mail, in the words of the inbox."""
+        return {State.SENT: "送信済み", State.FAILED: "届きませんでした"}.get(State(self.state), "送信待ち")
+
 
 class ReadMark(models.Model):
     """A card's holder has opened a notice. An inbox of a company is read with many cards, so the mark is the card's."""

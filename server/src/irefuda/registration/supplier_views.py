@@ -15,13 +15,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from irefuda.agencies.models import Category, Section
 from irefuda.ledger import queries as ledger
-from irefuda.registration import auth, operations, queries
+from irefuda.notices import queries as inboxes
+from irefuda.registration import account, auth, operations, queries
 from irefuda.registration.forms import Contact, SupplierLookup
 from irefuda.registration.models import Draft, RegisteredCard
 from irefuda.registration.section_pages import go, in_section, page, prove, rules_time
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
 from irefuda_core import documents
+from irefuda_core.card_life import days_left
 from irefuda_core.refusal import Refusal, Refused, refusal
 
 
@@ -72,8 +74,14 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
         auth.require_open(section, rules_now=rules_now)
         if form.is_valid():
             lookup = operations.Lookup(**form.cleaned_data)
-            operations.look_up(section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now)
+            draft = operations.look_up(
+                section=section, presenter=presenter, lookup=lookup, rules_now=rules_now, now=now
+            )
             request.session.pop("lookup", None)
+            carried = request.session.pop("carry_over", {})
+            if carried.get("section") == section.id:
+                card_id = uuid.UUID(carried["card"])
+                account.carry_over(draft=draft, fingerprint=presenter.card.fingerprint, card_id=card_id, now=now)
             return go("registration-contacts", section)
     except Refused as refused:
         _keep_lookup(request, section, form, answer=refused.refusals[0].code)
@@ -360,7 +368,8 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
         registered=card,
         registration=card.registration,
         person=presenter.person_in_charge,
-        expires_in_days=(card.expires_at - now).days,
+        expires_in_days=days_left(card.expires_at, now=now),
+        unread=inboxes.unread(account.inbox_of(fingerprint=presenter.card.fingerprint)),
     )
 
 

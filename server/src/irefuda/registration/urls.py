@@ -3,6 +3,7 @@
 from django.urls import path
 
 from irefuda.agencies.urls import SECTION
+from irefuda.registration import account_views as account
 from irefuda.registration import supplier_views as views
 
 urlpatterns = [
@@ -21,4 +22,10 @@ urlpatterns = [
     path(SECTION + "login/", views.log_in, name="login"),
     path(SECTION + "start/", views.start, name="start"),
     path("logout/", views.log_out, name="logout"),
+    path("mypage/", account.show_account, name="account"),
+    path("mypage/register/", account.register_elsewhere, name="account-elsewhere"),
+    path("inbox/", account.show_inbox, name="inbox"),
+    path("inbox/<uuid:notice_id>/", account.show_notice, name="inbox-notice"),
+    path("inbox/<uuid:notice_id>/open/", account.open_notice, name="inbox-open"),
+    path(SECTION + "cards/add/", account.add_card, name="account-add-card"),
 ]
