@@ -12,6 +12,7 @@ from pki_builder import NOON, Authority
 
 from irefuda.cards import operations, queries, revocation
 from irefuda.cards.models import Nonce
+from irefuda_core.certificate import read_certificate
 from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.django_db
@@ -203,6 +204,20 @@ def test_a_signed_document_counts_only_from_this_card_over_these_bytes(authority
         with pytest.raises(Refused) as failure:
             check(text, **changed)
         assert codes(failure) == [code]
+
+
+def test_a_certificate_that_was_judged_already_is_not_judged_again_and_no_other_is_spared(authority, card, tmp_path):
+    trust(authority, tmp_path)
+    payload, typ = b'{"a":1}', "irefuda.practice.registration-application.v1"
+    asked = {
+        "fingerprint": read_certificate(card.der).fingerprint, "payload": payload, "typ": typ, "audience": "supplier",
+        "jws_text": signed(card, payload, typ=typ), "now": NOON + timedelta(days=1000),
+    }  # fmt: skip
+    assert operations.check_signature(**asked, judged=card.der).payload == payload
+    for other in (authority.card().der, b""):
+        with pytest.raises(Refused) as failure:
+            operations.check_signature(**asked, judged=other)
+        assert codes(failure) == ["K-404"]
 
 
 def test_reading_a_card_uses_its_authoritys_mapping(authority, card, tmp_path):

@@ -86,3 +86,24 @@ def test_a_second_row_of_one_key_is_refused_and_the_first_stays(supplier):
         rows.insert(other)
     assert other.pk is None
     assert Registration.objects.get().representative == CONTACT
+
+
+def test_an_update_changes_these_columns_of_those_rows_only(supplier):
+    drafts = [
+        Draft(
+            id=uuid.uuid4(), fingerprint=mark * 64, section=supplier.section, supplier=supplier, updated_at=NOW,
+            typed={}, document="",
+        )
+        for mark in "abc"
+    ]  # fmt: skip
+    for draft in drafts:
+        rows.insert(draft)
+    later, typed = datetime(2026, 11, 25, tzinfo=UTC), {"rep-person": "髙橋"}
+    values = {"typed": typed, "updated_at": later}
+    assert rows.update(Draft, values, where={"id": drafts[1].id, "supplier_id": supplier.id}) == 1
+    found = {draft.id: (draft.typed, draft.updated_at, draft.fingerprint) for draft in Draft.objects.all()}
+    assert found == {
+        drafts[0].id: ({}, NOW, "a" * 64), drafts[1].id: (typed, later, "b" * 64), drafts[2].id: ({}, NOW, "c" * 64),
+    }  # fmt: skip
+    assert rows.update(Draft, values, where={"id": drafts[1].id, "supplier_id": supplier.id + 1}) == 0
+    assert rows.update(Draft, values, where={"supplier_id": supplier.id}) == 3

@@ -96,9 +96,12 @@ def check_still_good(*, der: bytes, audience: str, now: datetime) -> ProvenCard:
 
 
 def check_signature(
-    *, jws_text: str, fingerprint: str, payload: bytes, typ: str, audience: str, now: datetime
+    *, jws_text: str, fingerprint: str, payload: bytes, typ: str, audience: str, now: datetime, judged: bytes = b""
 ) -> jws.SignedDocument:
     """Return the signed document if this very card, still good, signed these very bytes as a document of this type.
+
+    `judged` is the certificate that the caller has judged for this audience at this same moment: that one is not judged
+    once more.
 
     :raises Refused: K-425 for another card, K-43x for a signature that does not hold, R-117 for other content,
         K-40x when the card is not to be trusted
@@ -112,7 +115,8 @@ def check_signature(
         raise Refused(failure.refusal) from None
     if document.payload != payload or document.header["typ"] != typ:
         raise Refused(refusal("R-117"))
-    _judge(document.unverified_certificate, audience=audience, now=now)
+    if document.unverified_certificate != judged:
+        _judge(document.unverified_certificate, audience=audience, now=now)
     return document
 
 

@@ -245,7 +245,9 @@ def prepare_document(
             keep_typed(draft=draft, typed=typed, now=now)
         raise Refused(refusal("R-125")) from None
     kept = {} if typed is None else {"typed": kept_of(typed)}
-    if not _same_draft(draft).update(document=draft.document, updated_at=now, **kept):
+    # Not if a look-up in another tab has put another company into the row.
+    same = {"id": draft.id, "supplier_id": draft.supplier_id}
+    if not rows.update(Draft, {"document": draft.document, "updated_at": now, **kept}, where=same):
         if typed is not None:
             keep_typed(draft=draft, typed=typed, now=now)
         raise Refused(refusal("R-115"))
@@ -364,6 +366,8 @@ def register_card(
 ) -> RegisteredCard:
     """Register this card for the supplier of its draft; a draft that already became a registration returns that one.
 
+    The presenter's card has been judged at `now`.
+
     :raises Refused: with every reason; then nothing is written and the draft stays
     """
     fingerprint = presenter.card.fingerprint
@@ -379,6 +383,7 @@ def register_card(
         typ=documents.registration_application.typ(settings.REALM),
         audience="supplier",
         now=now,
+        judged=presenter.card.der,
     )
     try:
         return _register(section, presenter, draft, jws, rules_now, now, salt)

@@ -253,12 +253,15 @@ def register(request: HttpRequest, section: Section) -> HttpResponse:
         draft_id = uuid.UUID(request.POST.get("draft", ""))
     except ValueError:
         raise Http404 from None
-    # A lost answer is given again, also after hours: that is no act.
-    fingerprint = presenter.card.fingerprint
-    if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
-        return go("registration-done", section, card_id=done)
     rules_now = rules_time(request, now)
-    auth.require_open(section, rules_now=rules_now)
+    try:
+        auth.require_open(section, rules_now=rules_now)
+    except Refused:
+        # A lost answer is given again, also after hours: that is no act. Within hours the operation gives it.
+        fingerprint = presenter.card.fingerprint
+        if done := queries.card_id_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
+            return go("registration-done", section, card_id=done)
+        raise
     card = operations.register_card(
         section=section,
         presenter=presenter,

@@ -13,7 +13,8 @@ INPUTS = frozenset(f"django/forms/widgets/{kind}.html" for kind in ("text", "pas
 REQUIRED = format_html(' <span class="required">{}</span>', "※必須")
 
 
-@functools.lru_cache(maxsize=256)
+# Typed: a text that is HTML already and the same text that is not are two.
+@functools.lru_cache(maxsize=256, typed=True)
 def _opening(
     *, group: bool, wrong: bool, described: str, to: str, label: str, required: bool, help_id: str, help_text: str
 ) -> str:

@@ -72,3 +72,16 @@ def insert(row: Model) -> None:
         (key,) = cursor.fetchone()
     row.pk = meta.pk.to_python(key)
     row._state.adding, row._state.db = False, connection.alias
+
+
+def update(model: type[Model], values: Mapping[str, object], *, where: Mapping[str, object]) -> int:
+    """Give these columns their values in every row that has those of `where`, and return how many rows that were."""
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    given = [
+        fields[name].get_db_prep_save(value, connection) for part in (values, where) for name, value in part.items()
+    ]
+    put = ", ".join(f'"{fields[name].column}" = %s' for name in values)
+    those = " AND ".join(f'"{fields[name].column}" = %s' for name in where)
+    with connection.cursor() as cursor:
+        cursor.execute(f'UPDATE "{model._meta.db_table}" SET {put} WHERE {those}', given)  # noqa: S608 -- our own names
+        return int(cursor.rowcount)
