@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,6 +112,45 @@ def wait_until_answering(port: int) -> None:
     raise AssertionError("the program does not answer")
 
 
+@contextlib.contextmanager
+def starting(directory: Path) -> Iterator[Callable[..., Agent]]:
+    """Yield a starter of real programs; each is ended, by its own process id, with the block."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(
+        *,
+        conf: Path | None = None,
+        sites: str = "",
+        ports: list[int] | None = None,
+        module: str = SOFTHSM,
+        environment: Mapping[str, str] | None = None,
+    ) -> Agent:
+        ports = ports or free_ports(3)
+        settings = directory / f"agent{len(running)}.toml"
+        settings.write_text(settings_text(ports, sites=sites, module=module), encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "irefuda_agent", "serve", "--settings", str(settings)],
+            env={**os.environ, "SOFTHSM2_CONF": str(conf), "PYTHONIOENCODING": "utf-8", **(environment or {})},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        )  # fmt: skip
+        running.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "起動しました" in line, line
+        port = int(line.split("ポート ")[1].split("）")[0])
+        wait_until_answering(port)
+        return Agent(port, ports, process, settings)
+
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(10)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
 def choice(card: dict) -> dict:
     """Return how a card of the list is named in a call."""
     return {key: card[key] for key in ("module", "slot_id", "token_serial", "fingerprint")}
@@ -130,3 +171,11 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Return when the condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not come true in time"
+        time.sleep(0.05)

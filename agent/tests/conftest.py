@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from agent_for_tests import SITE, Agent, free_ports, settings_text, wait_until_answering
+from agent_for_tests import SITE, Agent, starting
 from browser_for_tests import ARGUMENTS, CHROMIUM, watched
-from cards_for_tests import SOFTHSM, TestCard, TokenStore, make_card
+from cards_for_tests import TestCard, TokenStore, make_card
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 from virtual_card import Readers, VirtualCard
 
@@ -52,45 +49,6 @@ def good_card() -> TestCard:
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
     return TokenStore(tmp_path / "store")
-
-
-@contextlib.contextmanager
-def starting(directory: Path) -> Iterator[Callable[..., Agent]]:
-    """Yield a starter of real programs; each is ended, by its own process id, with the block."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start(
-        *,
-        conf: Path | None = None,
-        sites: str = "",
-        ports: list[int] | None = None,
-        module: str = SOFTHSM,
-        environment: Mapping[str, str] | None = None,
-    ) -> Agent:
-        ports = ports or free_ports(3)
-        settings = directory / f"agent{len(running)}.toml"
-        settings.write_text(settings_text(ports, sites=sites, module=module), encoding="utf-8")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "irefuda_agent", "serve", "--settings", str(settings)],
-            env={**os.environ, "SOFTHSM2_CONF": str(conf), "PYTHONIOENCODING": "utf-8", **(environment or {})},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
-        )  # fmt: skip
-        running.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert "起動しました" in line, line
-        port = int(line.split("ポート ")[1].split("）")[0])
-        wait_until_answering(port)
-        return Agent(port, ports, process, settings)
-
-    try:
-        yield start
-    finally:
-        for process in running:
-            process.terminate()
-            process.wait(10)
-            assert process.stdout is not None
-            process.stdout.close()
 
 
 @pytest.fixture

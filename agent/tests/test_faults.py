@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from agent_for_tests import NONCE, SITE, choice, client, codes, workers_of
+from agent_for_tests import NONCE, SITE, choice, client, codes, wait_for, workers_of
 from cards_for_tests import PIN, SOFTHSM, TestCard, TokenStore, make_card
 from cryptography import x509
 
@@ -37,7 +37,7 @@ def test_the_sites_script_says_the_same_sentences_as_the_catalogue():
     table = re.search(r"const REFUSALS = \{\n(.*?)\n\};", script.read_text(encoding="utf-8"), re.DOTALL)
     assert table is not None
     said = {code: json.loads(pair) for code, pair in re.findall(r'"([CK]-\d+)": (\[.*\])', table[1])}
-    wanted = [code for code in CATALOGUE if code.startswith("C-")] + ["K-440"]
+    wanted = [code for code in CATALOGUE if code.startswith("C-")] + ["K-440", "K-441"]
     assert said == {code: [CATALOGUE[code].sentence, CATALOGUE[code].remedy] for code in wanted}
 
 
@@ -223,13 +223,6 @@ def test_a_look_that_fails_for_any_reason_is_said(store, good_card, monkeypatch)
     monkeypatch.setenv("SOFTHSM2_CONF", str(store.conf))
     without_zone = Cards([Module("SoftHSM", SOFTHSM)], clock=lambda: datetime(2026, 11, 25))
     assert asyncio.run(first_look(without_zone)) == ["C-218"]
-
-
-def wait_for(condition, seconds: float = 5) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not come true in time"
-        time.sleep(0.05)
 
 
 def test_nothing_polls_unless_a_popup_is_open(store, start_agent, good_card):

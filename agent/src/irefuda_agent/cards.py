@@ -37,6 +37,11 @@ class CardChoice:
     token_serial: str
     fingerprint: str
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Return how a request to the worker names it."""
+        return {"slot_id": self.slot_id, "token_serial": self.token_serial, "fingerprint": self.fingerprint}
+
 
 class Worker:
     """A worker process for one module."""
@@ -44,6 +49,7 @@ class Worker:
     def __init__(self, module: Module) -> None:
         self.module = module
         self._process: asyncio.subprocess.Process | None = None
+        self.killed = False
 
     async def ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
         """Return the worker's answer; a hang or a crash of the module is the answer `module_timeout` or `module_failed`."""
@@ -62,6 +68,8 @@ class Worker:
         return answer
 
     async def _pipes(self) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+        if self.killed:
+            raise OSError("this worker has been ended")
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "irefuda_agent.worker",
@@ -69,10 +77,19 @@ class Worker:
                 env={name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON},
                 limit=_LINE_LIMIT,
             )  # fmt: skip
+            if self.killed:  # while it was being started
+                self.kill()
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         return stdin, stdout
+
+    def kill(self) -> None:
+        """End the process at once and for good, whatever it is doing; nobody waits for it."""
+        self.killed = True
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def end(self) -> None:
         """End the process and wait for it."""
@@ -202,18 +219,25 @@ class Cards:
         async with self._one_at_a_time:
             return await worker.ask({"operation": operation}, self.list_limit)
 
+    def worker_for(self, choice: CardChoice) -> Worker | None:
+        """Return a worker for the chosen card's module; whoever takes it ends it."""
+        module = next((m for m in self.modules if m.path == choice.module), None)
+        return None if module is None else Worker(module)
+
+    async def ask(self, worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer of a worker that stays alive to a request that uses the card."""
+        async with self._one_at_a_time:
+            return await worker.ask(request, self.use_limit)
+
     async def use(self, choice: CardChoice, request: dict[str, Any]) -> dict[str, Any]:
         """Return the worker's answer to a request that needs the PIN; the worker ends with it."""
-        module = next((m for m in self.modules if m.path == choice.module), None)
-        if module is None:
+        worker = self.worker_for(choice)
+        if worker is None:
             return {"faults": ["module_missing"]}
-        worker = Worker(module)
-        chosen = {"slot_id": choice.slot_id, "token_serial": choice.token_serial, "fingerprint": choice.fingerprint}
-        async with self._one_at_a_time:
-            try:
-                return await worker.ask({"operation": "use", **chosen, **request}, self.use_limit)
-            finally:
-                await worker.end()
+        try:
+            return await self.ask(worker, {"operation": "use", **choice.named, **request})
+        finally:
+            await worker.end()
 
 
 def _fault_of(name: str, module: Module) -> dict[str, str]:
@@ -269,8 +293,10 @@ def _readable_row(certificate: CardCertificate, now: datetime) -> dict[str, Any]
         "company_name": shown(certificate.company_name),
         "holder_name": shown(certificate.holder_name),
         "issuer": certificate.issuer_text,
+        "serial": certificate.serial_text,
         "expires_on": f"{certificate.not_after.astimezone(JST):%Y/%m/%d}",
         "days_left": (certificate.not_after - now).days,
+        "expired": now > certificate.not_after,
         "choosable": not note,
         "note": note,
     }

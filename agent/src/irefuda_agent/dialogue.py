@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from irefuda_agent.renewal import ASKED, Renewal, addressee_sections, is_well_asked
 from irefuda_agent.settings import Settings, Site, is_one_line
 from irefuda_agent.version import VERSION
 from irefuda_core.documents import Document, UnknownDocument, read_document
@@ -29,14 +30,21 @@ class Request:
     fingerprint: str = ""
     document: Document | None = None
     document_text: str = ""
+    renewal: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Dialogue:
-    """A popup; the first message of a site is the only one that is ever read."""
+    """A popup; the first message of a site is the only one that is ever read, and one more in ICカード更新."""
 
     heard: bool = False
     request: Request | None = None
+    renewal: Renewal | None = None
+
+    def close(self) -> None:
+        """End what goes on in it."""
+        if self.renewal is not None:
+            self.renewal.close()
 
 
 class Dialogues:
@@ -48,7 +56,7 @@ class Dialogues:
     def start(self) -> str:
         """Return the name of a new dialogue; the oldest is forgotten when there are too many."""
         while len(self._open) >= MAX_OPEN:
-            self._open.pop(next(iter(self._open)))
+            self.end(next(iter(self._open)))
         name = secrets.token_urlsafe(24)
         self._open[name] = Dialogue()
         return name
@@ -64,8 +72,9 @@ class Dialogues:
         return dialogue
 
     def end(self, name: str) -> None:
-        """Forget the dialogue."""
-        self._open.pop(name, None)
+        """Forget the dialogue, and end what goes on in it."""
+        if (dialogue := self._open.pop(name, None)) is not None:
+            dialogue.close()
 
 
 def listen(dialogue: Dialogue, origin: object, message: object, settings: Settings) -> Request:
@@ -102,6 +111,8 @@ def read_request(message: object, site: Site) -> Request:
             return _request_to_sign(message, site, purpose)
         case "check", keys if not keys:
             return Request(site, "check", purpose)
+        case "renew", keys if keys == set(ASKED):
+            return _request_to_renew(message, site, purpose)
         case _:
             raise Refused(refusal("C-219"))
 
@@ -117,6 +128,13 @@ def _request_to_sign(message: dict[str, Any], site: Site, purpose: str) -> Reque
     if message["document_type"] not in (document.type.name, document.type.typ(site.realm)):
         raise Refused(refusal("K-440"))
     return Request(site, "sign", purpose, fingerprint=fingerprint, document=document, document_text=text)
+
+
+def _request_to_renew(message: dict[str, Any], site: Site, purpose: str) -> Request:
+    asked = {key: _text(message, key, 400) for key in ASKED}
+    if not is_well_asked(asked, realm=site.realm, origin=site.origin):
+        raise Refused(refusal("C-219"))
+    return Request(site, "renew", purpose, renewal=asked)
 
 
 def _text(message: dict[str, Any], key: str, max_length: int) -> str:
@@ -141,5 +159,5 @@ def shown_to_person(request: Request, settings: Settings) -> dict[str, Any]:
         "fingerprint": request.fingerprint,
         "person_in_charge": document.values.get("person_in_charge", "") if document else "",
         "title": document.type.title if document else "",
-        "sections": document.sections if document else [],
+        "sections": document.sections if document else addressee_sections(request.renewal),
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 import sys
 
 if sys.platform != "win32":
     import resource
 
-_PR_SET_DUMPABLE = 4
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 def keep_out_of_core_files() -> None:
@@ -19,3 +20,12 @@ def keep_out_of_core_files() -> None:
     if sys.platform == "linux":
         # A core handler behind a pipe gets the memory whatever the limit is. This holds until the next exec only.
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def end_with_the_program() -> None:
+    """See to it that this worker does not outlive the program that started it, even while a module hangs.
+
+    Elsewhere than on Linux it ends when it next reads its standard input, which ends with the program.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

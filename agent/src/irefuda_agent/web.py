@@ -8,7 +8,7 @@ import html
 import json
 import secrets
 import string
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -23,13 +23,15 @@ from irefuda_agent import check as checking
 from irefuda_agent import dialogue as dialogues
 from irefuda_agent.cards import CardChoice, Cards, certificate_row, fault_refusal, refusal_json
 from irefuda_agent.guards import Guards
+from irefuda_agent.renewal import Limits, Renewal
+from irefuda_agent.renewing import Press, Renewing
 from irefuda_agent.settings import InvalidSettings, Settings
 from irefuda_agent.settings_file import SettingsFile
 from irefuda_core.refusal import Refused, refusal
 from irefuda_core.text import InvalidText, clean_text
 
 # After these nothing that the person types in this popup can help.
-_FINAL = ("C-215", "C-219", "C-225", "K-440")
+_FINAL = ("C-215", "C-219", "C-225", "K-440", "K-441")
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
@@ -41,11 +43,20 @@ def now() -> datetime:
 class Web:
     """The routes and what they share: settings, cards, open dialogues, the secret of this run."""
 
-    def __init__(self, file: SettingsFile, cards: Cards, *, secret: str, clock: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self,
+        file: SettingsFile,
+        cards: Cards,
+        *,
+        secret: str,
+        clock: Callable[[], datetime] = now,
+        limits: Limits | None = None,
+    ) -> None:
         self.file = file
         self.cards = cards
         self.secret = secret
         self.clock = clock
+        self.limits = limits
         self.dialogues = dialogues.Dialogues()
 
     def application(self, port: int) -> Guards:
@@ -57,6 +68,7 @@ class Web:
             Route("/api/cards", self.card_list, methods=["POST"]),
             Route("/api/use", self.use, methods=["POST"]),
             Route("/api/check", self.check, methods=["POST"]),
+            Route("/api/renewal/{press}", self.renew, methods=["POST"]),
         ]
         return Guards(Starlette(routes=routes), port=port, secret=self.secret)
 
@@ -71,6 +83,9 @@ class Web:
             dialogue = self.dialogues.named(body.get("dialogue"))
             settings = self._settings_now()
             asked = dialogues.listen(dialogue, body.get("origin"), body.get("message"), settings)
+            if asked.kind == "renew":
+                site = asked.site
+                dialogue.renewal = Renewal(asked.renewal, realm=site.realm, origin=site.origin, limits=self.limits)
         except Refused as refused:
             return _refused(refused)
         return JSONResponse(dialogues.shown_to_person(asked, settings))
@@ -88,16 +103,53 @@ class Web:
         """Answer with one line per look at the readers, for as long as the page listens."""
         body = await json_body(request)
         try:
-            if self.dialogues.named(body.get("dialogue")).request is None:
+            dialogue = self.dialogues.named(body.get("dialogue"))
+            renewal = dialogue.renewal
+            # A renewal ends with the one line to its popup.
+            if dialogue.request is None or (renewal is not None and renewal.watched):
                 raise Refused(refusal("C-219"))
         except Refused as refused:
             return _refused(refused)
-        return StreamingResponse(self._lines(), media_type="application/x-ndjson")
+        looks = self.cards.looks() if renewal is None else Renewing(renewal, self.cards).lines()
+        return StreamingResponse(_lines(looks), media_type="application/x-ndjson")
 
-    async def _lines(self) -> AsyncIterator[bytes]:
-        async with contextlib.aclosing(self.cards.looks()) as looks:
-            async for look in looks:
-                yield json.dumps(look, ensure_ascii=False).encode() + b"\n"
+    async def renew(self, request: Request) -> Response:
+        """Take one press of ICカード更新, or the site's last message, one step on."""
+        body = await json_body(request)
+        try:
+            dialogue = self.dialogues.named(body.get("dialogue"))
+            if dialogue.request is None or dialogue.renewal is None:
+                raise Refused(refusal("C-219"))
+            renewing = Renewing(dialogue.renewal, self.cards)
+            answer = await self._pressed(request.path_params["press"], renewing, dialogue.request, body)
+        except Refused as refused:
+            return _refused(refused)
+        if answer.get("step") == "ended" or "reply" in answer:
+            self.dialogues.end(body["dialogue"])
+        return JSONResponse(answer)
+
+    async def _pressed(
+        self, press: str, renewing: Renewing, asked: dialogues.Request, body: dict[str, Any]
+    ) -> dict[str, Any]:
+        match press:
+            case "old":
+                return await renewing.hand_over(self._press(asked, body), _person(asked, body))
+            case "new":
+                return await renewing.take_new_card(self._press(asked, body, pin_may_be_left_out=True))
+            case "site":
+                return renewing.hear(body.get("origin"), body.get("message"))
+            case "sign":
+                given = None if body.get("card") is None else self._press(asked, body)
+                return await renewing.sign(given, self._at())
+            case _:
+                raise HTTPException(404)
+
+    def _press(self, asked: dialogues.Request, body: dict[str, Any], *, pin_may_be_left_out: bool = False) -> Press:
+        pin = _pin(body, may_be_left_out=pin_may_be_left_out)
+        return Press(_choice(asked, body), pin, body.get("last_try_confirmed") is True, self._at())
+
+    def _at(self) -> int:
+        return int(self.clock().timestamp())
 
     async def use(self, request: Request) -> Response:
         """Use the chosen card with the PIN, once; a success ends the dialogue."""
@@ -105,10 +157,11 @@ class Web:
         try:
             asked = self.dialogues.named(body.get("dialogue")).request
             # A check is none of the card's business: what was shown to the person had no PIN in it.
-            if asked is None or asked.kind == "check":
+            # A renewal has presses of its own.
+            if asked is None or asked.kind not in ("authenticate", "sign"):
                 raise Refused(refusal("C-219"))
             person = _person(asked, body)
-            answer = await self.cards.use(_choice(asked, body), _work(asked, body, int(self.clock().timestamp())))
+            answer = await self.cards.use(_choice(asked, body), _work(asked, body, self._at()))
         except Refused as refused:
             return _refused(refused)
         if faults := answer.get("faults"):
@@ -133,6 +186,12 @@ class Web:
             return _refused(refused)
         self.dialogues.end(body["dialogue"])
         return JSONResponse({"reply": reply})
+
+
+async def _lines(looks: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(looks):
+        async for look in looks:
+            yield json.dumps(look, ensure_ascii=False).encode() + b"\n"
 
 
 async def page_part(request: Request) -> Response:
@@ -197,11 +256,16 @@ def _choice(asked: dialogues.Request, body: dict[str, Any]) -> CardChoice:
 
 
 def _work(asked: dialogues.Request, body: dict[str, Any], at: int) -> dict[str, Any]:
-    pin = body.get("pin")
-    if not isinstance(pin, str) or not 1 <= len(pin) <= 100:
-        raise Refused(fault_refusal("pin_length"))
-    work = {"kind": asked.kind, "pin": pin, "at": at, "last_try_confirmed": body.get("last_try_confirmed") is True}
+    pin, confirmed = _pin(body), body.get("last_try_confirmed") is True
+    work = {"kind": asked.kind, "pin": pin, "at": at, "last_try_confirmed": confirmed}
     if asked.document is None:
         return {**work, "origin": asked.site.origin, "nonce": asked.nonce}
     typ = asked.document.type.typ(asked.site.realm)
     return {**work, "typ": typ, "document": asked.document_text, "fingerprint": asked.fingerprint}
+
+
+def _pin(body: dict[str, Any], *, may_be_left_out: bool = False) -> str:
+    pin = body.get("pin")
+    if not isinstance(pin, str) or not (0 if may_be_left_out else 1) <= len(pin) <= 100:
+        raise Refused(fault_refusal("pin_length"))
+    return pin

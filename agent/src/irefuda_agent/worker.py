@@ -7,11 +7,13 @@ taking the companion program along, and the PIN, which comes by stdin only, leav
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pkcs11 import Attribute, Mechanism, ObjectClass, SlotFlag, TokenFlag
 from pkcs11 import exceptions as p11
 
-from irefuda_agent.memory import keep_out_of_core_files
+from irefuda_agent.memory import end_with_the_program, keep_out_of_core_files
 from irefuda_agent.readers import connected_readers
 from irefuda_agent.version import APP_VERSION
 from irefuda_core import jws, possession
@@ -150,21 +152,64 @@ def _close(session: Any) -> None:
 
 def use_card(request: dict[str, Any]) -> dict[str, Any]:
     """Log in with the PIN, once, and sign what is asked for; never tries a PIN a second time."""
+    slot, session = _opened(request)
+    try:
+        with _faults_named(request):
+            return _sign_with(session, slot, request)
+    finally:
+        _close(session)
+
+
+def _opened(request: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the slot of the chosen card and a session that is logged in by one try of the PIN."""
     slot, token = _chosen(request)
     flags = _tries(token)
     if flags["locked"]:
         raise Fault("pin_locked")
     if flags["final_try"] and not request["last_try_confirmed"]:
         raise Fault("pin_final_try")
-    session = _log_in(slot, token, request)
+    if flags["few_tries"] and request.get("kept_pin"):
+        # Another card's PIN: the person types the right one, and no try is lost.
+        raise Fault("pin_few_tries")
+    return slot, _log_in(slot, token, request)
+
+
+@contextlib.contextmanager
+def _faults_named(request: dict[str, Any]) -> Iterator[None]:
+    """Give whatever the module raises its name from the error contract."""
     try:
-        return _sign_with(session, slot, request)
+        yield
     except _GONE:
         raise Fault("card_removed") from None
     except p11.PKCS11Error:
         raise Fault("card_removed" if _is_gone(request) else "module_failed") from None
-    finally:
-        _close(session)
+
+
+class Holding:
+    """A card that is logged in, in this process and until it ends; it signs one document."""
+
+    def __init__(self) -> None:
+        self._open: tuple[Any, Any, Any, bytes, dict[str, Any]] | None = None
+
+    def log_in(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Log in with the PIN, once; answer with the certificate that would sign, or with those to choose from."""
+        slot, session = _opened(request)
+        with _faults_named(request):
+            usable = _usable_for(session, request)
+            if len(usable) > 1:
+                return {"choose": [base64.b64encode(der).decode() for _, der in usable]}
+            key, der = _key_of(session, usable[0], request)
+            asks_each_time = _asks_the_pin_each_time(key)
+        self._open = (session, slot, key, der, {name: value for name, value in request.items() if name != "pin"})
+        return {"certificate": base64.b64encode(der).decode(), "asks_each_time": asks_each_time}
+
+    def sign(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sign the document with the card that was logged in; `pin` only for a key that asks it each time."""
+        if self._open is None:
+            raise Fault("card_removed")
+        (_, slot, key, der, chosen), self._open = self._open, None
+        with _faults_named(chosen):
+            return {"jws": _signed(key, slot, der, request, request.get("pin"))}
 
 
 def _chosen(request: dict[str, Any]) -> tuple[Any, Any]:
@@ -223,6 +268,29 @@ def _is_gone(request: dict[str, Any]) -> bool:
 
 
 def _sign_with(session: Any, slot: Any, request: dict[str, Any]) -> dict[str, Any]:
+    usable = _usable_for(session, request)
+    if len(usable) > 1:
+        return {"choose": [base64.b64encode(der).decode() for _, der in usable]}
+    key, der = _key_of(session, usable[0], request)
+    pin = request["pin"] if _asks_the_pin_each_time(key) else None
+    if request["kind"] == "authenticate":
+        algorithm = _algorithm_of(der)
+        message = possession.message_to_sign(origin=request["origin"], nonce=request["nonce"], algorithm=algorithm)
+        signature = _signature(key, slot, algorithm, message, pin)
+        return {
+            "token": {
+                "unverifiedCertificate": base64.b64encode(der).decode(),
+                "algorithm": algorithm,
+                "signature": base64.b64encode(signature).decode(),
+                "format": "web-eid:1.0",
+                "appVersion": APP_VERSION,
+            }
+        }
+    return {"jws": _signed(key, slot, der, request, pin)}
+
+
+def _usable_for(session: Any, request: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Return (CKA_ID, DER) of the chosen certificate, or of all that may sign when none could be chosen before the PIN."""
     usable = _usable_certificates(session)
     if not usable:
         raise Fault("no_suitable_certificate")
@@ -230,36 +298,30 @@ def _sign_with(session: Any, slot: Any, request: dict[str, Any]) -> dict[str, An
         usable = [(key_id, der) for key_id, der in usable if fingerprint_of(der) == request["fingerprint"]]
         if not usable:
             raise Fault("card_swapped")
-    elif len(usable) > 1:
-        return {"choose": [base64.b64encode(der).decode() for _, der in usable]}
-    key_id, der = usable[0]
-    _check_dates(load(der), request["at"])
+    return usable
+
+
+def _key_of(session: Any, usable: tuple[bytes, bytes], request: dict[str, Any]) -> tuple[Any, bytes]:
+    """Return the private key of a certificate that may be used now, and the certificate."""
+    key_id, der = usable
+    _check_dates(load(der), request["at"], may_be_expired=request.get("may_be_expired", False))
+    _algorithm_of(der)
     try:
-        key = session.get_key(ObjectClass.PRIVATE_KEY, id=key_id)
+        return session.get_key(ObjectClass.PRIVATE_KEY, id=key_id), der
     except (p11.NoSuchKey, p11.MultipleObjectsReturned):
         raise Fault("no_suitable_certificate") from None
+
+
+def _signed(key: Any, slot: Any, der: bytes, request: dict[str, Any], pin: str | None) -> str:
+    """Return the document of the request as a JWS by this key."""
     algorithm = _algorithm_of(der)
-    pin = request["pin"] if _asks_the_pin_each_time(key) else None
-    encoded = base64.b64encode(der).decode()
-    if request["kind"] == "authenticate":
-        message = possession.message_to_sign(origin=request["origin"], nonce=request["nonce"], algorithm=algorithm)
-        signature = _signature(key, slot, algorithm, message, pin)
-        return {
-            "token": {
-                "unverifiedCertificate": encoded,
-                "algorithm": algorithm,
-                "signature": base64.b64encode(signature).decode(),
-                "format": "web-eid:1.0",
-                "appVersion": APP_VERSION,
-            }
-        }
     header = jws.header_for([der], algorithm=algorithm, typ=request["typ"], iat=request["at"])
     signed = jws.signing_input(request["document"].encode(), header)
-    return {"jws": jws.assemble(signed, _signature(key, slot, algorithm, signed, pin))}
+    return jws.assemble(signed, _signature(key, slot, algorithm, signed, pin))
 
 
-def _check_dates(certificate: x509.Certificate, at: int) -> None:
-    if at > certificate.not_valid_after_utc.timestamp():
+def _check_dates(certificate: x509.Certificate, at: int, *, may_be_expired: bool) -> None:
+    if not may_be_expired and at > certificate.not_valid_after_utc.timestamp():
         raise Fault("certificate_expired")
     if at < certificate.not_valid_before_utc.timestamp():
         raise Fault("certificate_not_yet_valid")
@@ -292,13 +354,17 @@ def _signature(key: Any, slot: Any, algorithm: str, message: bytes, pin: str | N
     return bytes(key.sign(bare, mechanism=Mechanism.RSA_PKCS, pin=pin))
 
 
-def answer(reading: Reading, request: dict[str, Any]) -> dict[str, Any]:
+def answer(reading: Reading, holding: Holding, request: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to one request; a fault is an answer too."""
     try:
         if request["operation"] == "cards":
             return {"cards": reading.cards(request["module"])}
         if request["operation"] == "readers":
             return {"readers": connected_readers()}
+        if request["operation"] == "log_in":
+            return holding.log_in(request)
+        if request["operation"] == "sign":
+            return holding.sign(request)
         return use_card(request)
     except Fault as fault:
         return {"faults": fault.names}
@@ -309,10 +375,11 @@ def answer(reading: Reading, request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Answer requests until stdin ends."""
     keep_out_of_core_files()
-    reading = Reading()
+    end_with_the_program()
+    reading, holding = Reading(), Holding()
     with _answers_only() as answers:
         for line in sys.stdin.buffer:
-            answers.write(json.dumps(answer(reading, json.loads(line))) + "\n")
+            answers.write(json.dumps(answer(reading, holding, json.loads(line))) + "\n")
             answers.flush()
 
 
