@@ -1,5 +1,7 @@
 """The shared parts of every page: reason page, error pages, fields, the error summary."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django import forms
 from django.http import HttpRequest
@@ -8,6 +10,7 @@ from django.test import Client, RequestFactory
 from django.views.csrf import csrf_failure
 
 from irefuda.ui.pages import bad_request, refusal_page, server_error
+from irefuda.ui.templatetags.ui_parts import clock_shown
 from irefuda_core.refusal import refusal
 
 pytestmark = pytest.mark.usefixtures("static_files")
@@ -90,3 +93,10 @@ def test_steps_say_where_one_is(step: int, position: str) -> None:
 
 def test_the_practice_realm_says_so_on_every_page(request_of_page: HttpRequest) -> None:
     assert "practice-banner" in server_error(request_of_page).content.decode()
+
+
+def test_the_clock_of_a_page_is_the_server_s_in_japan_s_time() -> None:
+    at = datetime(2026, 11, 24, 15, 4, 5, 678901, tzinfo=UTC)
+    assert clock_shown(at) == (
+        '<time datetime="2026-11-25T00:04:05.678901+09:00" data-clock>2026年11月25日00時04分</time>'
+    )
