@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 
 from irefuda.cards import queries
@@ -19,6 +21,8 @@ from irefuda_core.trust import Accepted, TrustFailure, judge
 NONCE_LIFE = timedelta(minutes=5)
 # Someone may have several tabs open, but no browser needs more challenges at once than this.
 NONCES_PER_BROWSER = 5
+# Any other Web eID program may be used as well; its versions are its own.
+_AGENT = re.compile(r"irefuda-card-agent/([0-9]{1,4})\.([0-9]{1,4})\.([0-9]{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,12 @@ def issue_nonce(*, browser: str, now: datetime, entropy: bytes) -> str:
 def prove_card(*, token_text: str, nonce_browser: str, origin: str, audience: str, now: datetime) -> ProvenCard:
     """Return the card that signed a challenge of this browser, for this origin, just now.
 
-    :raises Refused: K-42x when the token proves nothing, K-424 when the challenge is used, over or another browser's,
-        K-40x when the card is not to be trusted
+    :raises Refused: C-227 when our own agent made it and is too old, K-42x when the token proves nothing, K-424 when the
+        challenge is used, over or another browser's, K-40x when the card is not to be trusted
     """
     try:
         token = possession.parse_token(token_text)
+        _refuse_old_agent(token.app_version)
         nonce, der = _fitting_nonce(token, browser=nonce_browser, origin=origin, now=now)
     except possession.PossessionFailure as failure:
         raise Refused(failure.refusal) from None
@@ -60,6 +65,13 @@ def prove_card(*, token_text: str, nonce_browser: str, origin: str, audience: st
     if not _use_up(nonce, now):
         raise Refused(refusal("K-424"))
     return check_still_good(der=der, audience=audience, now=now)
+
+
+def _refuse_old_agent(app_version: str) -> None:
+    """Refuse our own agent below the least version; nothing signs this text, so it is for kindness, not for safety."""
+    told = _AGENT.match(app_version)
+    if told and tuple(int(part) for part in told.groups()) < settings.AGENT_MINIMUM_VERSION:
+        raise Refused(refusal("C-227"))
 
 
 def _use_up(nonce: str, now: datetime) -> bool:

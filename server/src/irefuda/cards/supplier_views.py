@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+import base64
+import binascii
 
-from irefuda.cards import queries
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_POST, require_safe
+
+from irefuda.cards import auth, operations, queries
+from irefuda.cards.limits import Limit
+from irefuda.ui import clock
+from irefuda_core.refusal import Refusal, Refused, refusal
+
+# The version of the agent in this repository; a test compares the two.
+AGENT_VERSION = "0.1.0"
+# A certificate has some 2,000 bytes; nobody's has more than this.
+MAX_CERTIFICATE = 16_000
+certificate_checks = Limit(30, seconds=60)
 
 
 @require_safe
@@ -17,3 +30,53 @@ def practice_cards(request: HttpRequest) -> HttpResponse:
         raise Http404
     cards = queries.practice_cards(settings.STATE_DIR / "cards" / "cards.json")
     return render(request, "cards/practice_cards.html", {"cards": cards})
+
+
+@require_safe
+@ensure_csrf_cookie
+def environment(request: HttpRequest) -> HttpResponse:
+    """Show 「利用環境の確認」, which asks for no card's session."""
+    minimum = ".".join(str(part) for part in settings.AGENT_MINIMUM_VERSION)
+    return render(request, "cards/environment.html", {"agent_minimum": minimum})
+
+
+@require_safe
+def environment_clock(request: HttpRequest) -> HttpResponse:
+    """Tell the browser what time it is, and whether it sends the cookie that the page gave it."""
+    now = clock.now()
+    cookies = settings.CSRF_COOKIE_NAME in request.COOKIES
+    return JsonResponse({"now": int(now.timestamp() * 1000), "cookies": cookies})
+
+
+@require_POST
+def environment_certificate(request: HttpRequest) -> HttpResponse:
+    """Judge a certificate by the trust store, as every login does; nothing is kept, and no registration is looked up."""
+    if not certificate_checks.allows(auth.client_address(request)):
+        return JsonResponse(_refused(refusal("C-228")), status=429)
+    now = clock.now()
+    try:
+        proven = operations.check_still_good(
+            der=_certificate(request.POST.get("certificate", "")), audience="supplier", now=now
+        )
+    except Refused as refused:
+        return JsonResponse(_refused(refused.refusals[0]))
+    expires_on = f"{proven.card.not_after.astimezone(clock.JST):%Y/%m/%d}"
+    return JsonResponse({"good": True, "expires_on": expires_on, "days_left": (proven.card.not_after - now).days})
+
+
+def _certificate(encoded: str) -> bytes:
+    """Return the certificate in base64; what is none is judged as an unreadable one."""
+    try:
+        return base64.b64decode(encoded, validate=True) if len(encoded) <= MAX_CERTIFICATE else b""
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _refused(reason: Refusal) -> dict[str, object]:
+    return {"good": False, "code": reason.code, "sentence": reason.sentence, "remedy": reason.remedy}
+
+
+@require_safe
+def agent_download(request: HttpRequest) -> HttpResponse:
+    """Show 「補助アプリの入手」."""
+    return render(request, "cards/agent_download.html", {"agent_version": AGENT_VERSION})

@@ -7,5 +7,9 @@ from irefuda.cards import supplier_views, views
 urlpatterns = [
     path("card/nonce/", views.nonce, name="card-nonce"),
     path("session/extend/", views.extend, name="session-extend"),
+    path("environment/", supplier_views.environment, name="environment-check"),
+    path("environment/clock/", supplier_views.environment_clock, name="environment-clock"),
+    path("environment/certificate/", supplier_views.environment_certificate, name="environment-certificate"),
+    path("agent/", supplier_views.agent_download, name="agent-download"),
     path("practice/cards/", supplier_views.practice_cards, name="practice-cards"),
 ]

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -32,6 +33,17 @@ def number(name: str, default: int) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """Return the setting `name` split at white space."""
     return text(name, default).split()
+
+
+def version(name: str, default: str) -> tuple[int, ...]:
+    """Return the setting `name`, such as "0.1.0", as three numbers.
+
+    :raises ImproperlyConfigured: for anything else
+    """
+    value = text(name, default)
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){2}", value):
+        raise ImproperlyConfigured(f"{name} must be a version such as 0.1.0, not {value!r}")
+    return tuple(int(part) for part in value.split("."))
 
 
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

@@ -38,6 +38,8 @@ ALLOWED_HOSTS = [ORIGIN.split("://", 1)[1].rsplit(":", 1)[0]]
 CSRF_TRUSTED_ORIGINS = [ORIGIN]
 
 CARD_AGENT_PORTS = [int(port) for port in env.words("IREFUDA_AGENT_PORTS", "28765 28766 28767")]
+# An older agent is refused at the way in, with where to get a newer one.
+AGENT_MINIMUM_VERSION = env.version("IREFUDA_AGENT_MINIMUM_VERSION", "0.1.0")
 TRUSTED_PROXIES = env.networks("IREFUDA_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
