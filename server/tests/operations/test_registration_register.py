@@ -369,16 +369,36 @@ def test_a_registered_card_is_told_at_the_look_up_already(city, authority):
     assert refused(look_up, city, card, now=NOON, supplier_number="990000002") == ["R-106"]
 
 
-def test_a_closed_card_may_be_registered_again_and_counts_for_nothing(city, authority):
+def test_a_closed_card_counts_for_nothing_and_does_not_come_back_by_itself(city, authority):
     set_policy(city, max_cards_per_supplier=1)
     card = authority.card()
     first = registered(city, card, now=NOON)
     assert refused(look_up, city, authority.card(), now=NOON) == ["R-109"]
     RegisteredCard.objects.filter(id=first.id).update(status=CardStatus.CLOSED)
-    second = registered(city, card, now=NOON + timedelta(hours=2))
+    assert refused(look_up, city, card, now=NOON) == ["R-122"]
+    second = registered(city, authority.card(), now=NOON + timedelta(hours=2))
     assert second.registration == first.registration
-    logged_in = auth.registered_card(section=city.section, fingerprint=second.fingerprint)
-    assert logged_in == second
+
+
+def test_a_card_that_was_not_accepted_may_apply_again(city, authority):
+    card = authority.card()
+    first = registered(city, card, now=NOON)
+    RegisteredCard.objects.filter(id=first.id).update(status=CardStatus.REJECTED)
+    second = registered(city, card, now=NOON + timedelta(hours=2))
+    assert auth.registered_card(section=city.section, fingerprint=second.fingerprint) == second
+
+
+def test_where_the_agency_approves_every_card_waits_without_a_company_id(city, authority):
+    set_policy(city, approval="required")
+    card = registered(city, authority.card(), now=NOON)
+    assert (card.status, card.doubts) == (CardStatus.PROVISIONAL, ["approval"])
+    assert Registration.objects.get().representative is None
+    assert told() == [("provisional", "hanako@example.jp", card.fingerprint)]
+    body = Notice.objects.get().body
+    assert "一致しない" not in body
+    assert card.registration.company_id not in body
+    with pytest.raises(Refused, match="R-118"):
+        auth.registered_card(section=city.section, fingerprint=card.fingerprint)
 
 
 def test_the_database_itself_takes_a_certificate_once(city, authority):

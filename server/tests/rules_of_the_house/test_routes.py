@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from announcing import announced
 from builders import CONTACT, City, make_authority, make_city, make_supplier, make_token, sign_document
 from django.apps import apps
 from django.contrib.sessions.models import Session
@@ -44,6 +45,7 @@ SITES = {
 }
 SECTION = {"agency": "9992", "category": Category.GOODS}
 LEDGER_HASH = "ab" * 32
+ANNOUNCEMENT = uuid.UUID(int=1)
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,19 @@ PROVEN_ONLY = ("403 T-301", "200", "200", "200")
 ROUTES: dict[str, dict[str, Route]] = {
     "supplier": {
         "portal": Route("200"),
-        "portal-news": Route("200"),
+        "portal-feed": Route("200"),
+        "portal-announcement": Route("200", arguments=given(announcement_id=ANNOUNCEMENT)),
         "portal-bidding": Route("200"),
         "portal-lottery": Route("200"),
         "portal-guide": Route("200"),
         "portal-chapter": Route("200", arguments=given(number=1)),
         "portal-announcements": Route("200"),
         "portal-practice": Route("200"),
+        "portal-tenders": Route("200"),
         "portal-faq": Route("200"),
+        "portal-messages": Route("200"),
+        "portal-changed": Route("200"),
+        "portal-privacy": Route("200"),
         "portal-helpdesk": Route("200"),
         "portal-accessibility": Route("200"),
         "sections": Route("200", arguments=given(slug="goods")),
@@ -120,6 +127,14 @@ ROUTES: dict[str, dict[str, Route]] = {
         "registration-print": Route(MINE_ONLY, arguments=of_card),
         "registration-pdf": Route(MINE_ONLY, arguments=of_card),
         "registration-receipt": Route(MINE_ONLY, arguments=of_card),
+        "renewal-top": Route("200", arguments=of_section),
+        "renewal-begin": Route(post="200", arguments=of_section),
+        # Without a renewal of this browser there is nothing to go on with; without reasons, nothing to show.
+        "renewal-prepare": Route(post="404", arguments=of_section),
+        "renewal-renew": Route(post="404", arguments=of_section),
+        "renewal-stopped": Route("302", arguments=of_section),
+        # The owner's card has not come by 更新.
+        "renewal-done": Route(("403 T-301", "404", "404", "404"), arguments=of_card),
         # Each sees its own start page; the card that is not registered is told so.
         "start": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
         # マイページ and the inbox: of the card, wherever it is registered.
@@ -187,6 +202,7 @@ def city(authority, settings, tmp_path):
     made = make_city(authority)
     make_supplier(made.section, supplier_number="990000002", name="別の商会株式会社")
     PracticeMail.objects.create(id=1, **practice_mail())
+    announced("年末年始の休みについて", announcement_id=ANNOUNCEMENT)
     sequencer.sign_first_checkpoint(key=keys.head_key(), now=clock.now() - timedelta(hours=2))
     return made
 

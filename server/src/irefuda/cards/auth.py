@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -108,6 +110,26 @@ def begin(request: HttpRequest, proven: ProvenCard, *, person_in_charge: str, no
         "person_in_charge": person_in_charge,
         "seen_at": now.isoformat(),
     }
+
+
+_BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def browser_of(request: HttpRequest) -> str:
+    """Return the name of this browser: that of its cookie, or a new one, which `remember_browser` hands to it.
+
+    It is not the session: that begins only with a card.
+    """
+    browser = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
+    return browser if _BROWSER.fullmatch(browser) else secrets.token_urlsafe(32)
+
+
+def remember_browser(request: HttpRequest, response: HttpResponse, browser: str) -> None:
+    """Hand the name to the browser, unless it has it already."""
+    if request.COOKIES.get(settings.BROWSER_COOKIE_NAME) != browser:
+        response.set_cookie(
+            settings.BROWSER_COOKIE_NAME, browser, secure=settings.SECURE_ORIGIN, httponly=True, samesite="Lax"
+        )
 
 
 def client_address(request: HttpRequest) -> str:

@@ -15,8 +15,8 @@ from irefuda.cards import queries
 from irefuda.cards.models import Nonce
 from irefuda_core import jws, possession
 from irefuda_core.certificate import DEFAULT_MAPPING, CardCertificate, issuer_key_of, load, read_certificate
-from irefuda_core.refusal import Refused, refusal
-from irefuda_core.trust import Accepted, TrustFailure, judge
+from irefuda_core.refusal import Refusal, Refused, refusal
+from irefuda_core.trust import Accepted, TrustFailure, judge, judge_predecessor
 
 NONCE_LIFE = timedelta(minutes=5)
 # Someone may have several tabs open, but no browser needs more challenges at once than this.
@@ -107,15 +107,43 @@ def check_still_good(*, der: bytes, audience: str, now: datetime) -> ProvenCard:
     return ProvenCard(card=accepted.card, authority_name=accepted.authority.name, demo=accepted.authority.demo)
 
 
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """A card whose place another one is to take, which may be over; a revoked one proves nothing of who brings it."""
+
+    card: CardCertificate
+    revoked: bool
+
+
+def check_predecessor(*, der: bytes, audience: str, now: datetime) -> Predecessor:
+    """Return the card that another one is to replace, if all but its end and its revocation is as it must be.
+
+    :raises Refused: K-40x with the reason
+    """
+    try:
+        found = judge_predecessor(der, queries.trust_snapshot(audience), at=now, cache=queries.path_cache(audience))
+    except TrustFailure as failure:
+        raise Refused(failure.refusal) from None
+    return Predecessor(found.accepted.card, found.revoked)
+
+
 def check_signature(
-    *, jws_text: str, fingerprint: str, payload: bytes, typ: str, audience: str, now: datetime, judged: bytes = b""
+    *,
+    jws_text: str,
+    fingerprint: str,
+    payload: bytes,
+    typ: str,
+    audience: str,
+    now: datetime,
+    differs: Refusal | None = None,
+    judged: bytes = b"",
 ) -> jws.SignedDocument:
     """Return the signed document if this very card, still good, signed these very bytes as a document of this type.
 
     `judged` is the certificate that the caller has judged for this audience at this same moment: that one is not judged
     once more.
 
-    :raises Refused: K-425 for another card, K-43x for a signature that does not hold, R-117 for other content,
+    :raises Refused: K-425 for another card, K-43x for a signature that does not hold, `differs` (R-117) for other content,
         K-40x when the card is not to be trusted
     """
     try:
@@ -126,7 +154,7 @@ def check_signature(
     except jws.SignatureFailure as failure:
         raise Refused(failure.refusal) from None
     if document.payload != payload or document.header["typ"] != typ:
-        raise Refused(refusal("R-117"))
+        raise Refused(differs or refusal("R-117"))
     if document.unverified_certificate != judged:
         _judge(document.unverified_certificate, audience=audience, now=now)
     return document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 
 from django.conf import settings
@@ -13,23 +12,15 @@ from django.views.decorators.http import require_POST
 from irefuda.cards import auth, operations
 from irefuda.ui import clock
 
-_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
-
 
 @require_POST
 @never_cache
 def nonce(request: HttpRequest) -> HttpResponse:
     """Hand a challenge to this browser, which is known by a cookie of its own (a session begins only with a card)."""
-    browser = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
-    known = _COOKIE.fullmatch(browser) is not None
-    if not known:
-        browser = secrets.token_urlsafe(32)
+    browser = auth.browser_of(request)
     value = operations.issue_nonce(browser=browser, now=clock.now(), entropy=secrets.token_bytes(32))
     response = JsonResponse({"nonce": value})
-    if not known:
-        response.set_cookie(
-            settings.BROWSER_COOKIE_NAME, browser, secure=settings.SECURE_ORIGIN, httponly=True, samesite="Lax"
-        )
+    auth.remember_browser(request, response, browser)
     return response
 
 

@@ -10,8 +10,8 @@ from irefuda.agencies.models import Section
 from irefuda.agencies.queries import office_state
 from irefuda.cards import operations as cards
 from irefuda.cards.auth import CardSession, client_address
-from irefuda.registration import queries
-from irefuda.registration.models import CardStatus, RegisteredCard
+from irefuda.registration import operations, queries
+from irefuda.registration.models import RegisteredCard
 from irefuda.registration.operations import Presenter
 from irefuda.ui import clock
 from irefuda_core.calendar import Closed
@@ -67,7 +67,7 @@ def registered_card(*, section: Section, fingerprint: str) -> RegisteredCard:
     card = queries.card_of(section=section, fingerprint=fingerprint)
     if card is None:
         raise Refused(refusal("R-120"))
-    _refuse_unless_active(card.status)
+    operations.refuse_unless_active(card.status)
     return card
 
 
@@ -79,13 +79,4 @@ def require_registered(*, section: Section, fingerprint: str) -> None:
     status = queries.card_status(section=section, fingerprint=fingerprint)
     if status is None:
         raise Refused(refusal("R-120"))
-    _refuse_unless_active(status)
-
-
-def _refuse_unless_active(status: str) -> None:
-    if status == CardStatus.PROVISIONAL:
-        raise Refused(refusal("R-118"))
-    if status == CardStatus.REPLACED:
-        raise Refused(refusal("R-121"))
-    if status == CardStatus.CLOSED:
-        raise Refused(refusal("R-122"))
+    operations.refuse_unless_active(status)

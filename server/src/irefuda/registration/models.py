@@ -51,6 +51,7 @@ class CardStatus(models.TextChoices):
     PROVISIONAL = "provisional", "仮登録"
     REPLACED = "replaced", "更新済み"
     CLOSED = "closed", "使用停止"
+    REJECTED = "rejected", "不受理"
 
 
 class RegisteredCard(models.Model):

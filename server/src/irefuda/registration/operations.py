@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -413,7 +414,7 @@ def _register(
         # Somebody else has logged in with this card since it was shown; the ledger must name who signed.
         raise Refused(refusal("R-126"))
     # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
-    registration = _hold_registration(section, supplier)
+    registration = hold_registration(section, supplier)
     doubts = _ask_rulebook(section, supplier, presenter, rules_now)
     company = _known(registration if "name" not in doubts else None, supplier).company
     if any(document[name] != company[name] for name in queries.COMPANY_CHANGED_BY_USERS):
@@ -467,10 +468,28 @@ def use_up(draft: Draft) -> bool:
         return bool(cursor.rowcount)
 
 
-def _hold_registration(section: Section, supplier: Supplier) -> Registration | None:
+def hold_registration(section: Section, supplier: Supplier) -> Registration | None:
     """Return the company's registration, kept from every other card's until the commit, or None when it has none yet."""
     held = rows.fetch(Registration, HOLD_REGISTRATION, [section.id, supplier.id])
     return queries.with_company(next(iter(held), None), section=section, supplier=supplier)
+
+
+# Why a card that is not in use may not act.
+NOT_ACTIVE = {
+    CardStatus.PROVISIONAL: "R-118",
+    CardStatus.REPLACED: "R-121",
+    CardStatus.CLOSED: "R-122",
+    CardStatus.REJECTED: "R-156",
+}
+
+
+def refuse_unless_active(status: str) -> None:
+    """Let only a card that is in use go on.
+
+    :raises Refused: with the reason why it is not
+    """
+    if status != CardStatus.ACTIVE:
+        raise Refused(refusal(NOT_ACTIVE[CardStatus(status)]))
 
 
 def contact_of(document: dict[str, str], prefix: str) -> dict[str, str]:
@@ -511,23 +530,58 @@ def _announce(*, card: RegisteredCard, registration: Registration, first: bool, 
 
 def _warn_company(*, card: RegisteredCard, registration: Registration, now: datetime) -> None:
     """Tell every other card's inbox, and 代表窓口, that a further card speaks for the company."""
+    _tell(
+        _others(registration, card),
+        kind="registration.further_card",
+        subject="新しいICカードが登録されました",
+        letter="registration_further_card",
+        card=card,
+        now=now,
+    )
+
+
+def _others(registration: Registration, card: RegisteredCard) -> list[tuple[str, str]]:
+    """Return address and inbox of the company's other active cards, and of 代表窓口 unless it is told as one of them."""
     others = queries.other_cards(registration=registration, fingerprint=card.fingerprint)
     told = [(other.office["email"], other.fingerprint) for other in others]
-    if registration.representative_email not in {to for to, _ in told}:
+    if registration.representative and registration.representative_email not in {to for to, _ in told}:
         told.insert(0, (registration.representative_email, registration.company_id))
+    return told
+
+
+def tell_company(*, kind: str, subject: str, letter: str, card: RegisteredCard, now: datetime, **said: object) -> None:
+    """Tell the office of this card, 代表窓口 and the company's other active cards, in mail and inbox."""
+    office = (card.office["email"], card.fingerprint)
+    # Where 代表窓口 is the same address, one mail tells both.
+    company = (card.office["email"], card.company_id)
+    others = [told for told in _others(card.registration, card) if told != company]
+    _tell([office, *others], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
+
+
+def tell_office(*, kind: str, subject: str, letter: str, card: RegisteredCard, now: datetime, **said: object) -> None:
+    """Tell the office of this card alone, in mail and inbox."""
+    office = (card.office["email"], card.fingerprint)
+    _tell([office], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
+
+
+def _tell(
+    told: Sequence[tuple[str, str]],
+    *,
+    kind: str,
+    subject: str,
+    letter: str,
+    card: RegisteredCard,
+    now: datetime,
+    **said: object,
+) -> None:
+    sender = card.section.agency.system_email
     for to, inbox in told:
         notices.enqueue(
-            kind="registration.further_card",
-            to=to,
-            subject="新しいICカードが登録されました",
-            body=_letter("registration_further_card", card),
-            at=now,
-            sender=registration.section.agency.system_email,
-            inbox=inbox,
+            kind=kind, to=to, subject=subject, body=_letter(letter, card, **said), at=now, sender=sender, inbox=inbox
         )
 
 
-def _letter(name: str, card: RegisteredCard) -> str:
+def _letter(name: str, card: RegisteredCard, **said: object) -> str:
     registration = card.registration
     return render_to_string(
         f"registration/mail/{name}.txt",
@@ -536,5 +590,6 @@ def _letter(name: str, card: RegisteredCard) -> str:
             "registration": registration,
             "agency": registration.section.agency,
             "supplier": registration.supplier,
+            **said,
         },
     )

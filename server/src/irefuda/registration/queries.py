@@ -19,6 +19,7 @@ from irefuda.registration.models import (
     EventKind,
     RegisteredCard,
     Registration,
+    Renewal,
     UnverifiedAddress,
 )
 from irefuda.suppliers import queries as suppliers
@@ -35,14 +36,14 @@ DRAFT_LIFE = timedelta(days=30)
 HISTORY_SHOWN = 200
 # A UNION, because no index serves both halves of an OR. Plain SQL, because every step of 登録 asks it, and to build the
 # query takes longer than to answer it.
-_CARDS = """SELECT card.fingerprint, card.issuer_key, card.serial, supplier.supplier_number, card.holder_name
+_CARDS = """SELECT card.fingerprint, card.issuer_key, card.serial, supplier.supplier_number, card.holder_name, card.status
 FROM registration_registeredcard card
 JOIN registration_registration registration ON registration.id = card.registration_id
 JOIN suppliers_supplier supplier ON supplier.id = registration.supplier_id
 """
 EXISTING_CARDS = f"""{_CARDS} WHERE card.section_id = %s AND registration.supplier_id = %s AND card.status = %s
 UNION
-{_CARDS} WHERE card.section_id = %s AND card.issuer_key = %s AND card.serial = %s AND card.status IN (%s, %s)
+{_CARDS} WHERE card.section_id = %s AND card.issuer_key = %s AND card.serial = %s AND card.status <> %s
 """
 # What every step asks is plain SQL: Django takes three to five times as long to build such a query as to run it.
 DRAFT_COLUMNS, REGISTRATION_COLUMNS, CARD_COLUMNS = map(rows.columns, (Draft, Registration, RegisteredCard))
@@ -88,21 +89,31 @@ def company_of(registration: Registration) -> dict[str, str]:
 
 
 def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificate) -> list[ExistingCard]:
-    """Return every active card of this supplier, and this very certificate wherever it is registered in the section.
+    """Return every active card of this supplier, and this very certificate wherever it is or was registered in the section.
 
     A card of the supplier that still waits for the agency's word (仮登録) counts for nothing: a stranger could have
-    brought it.
+    brought it. One that was not accepted (不受理) never was.
     """
-    living = [str(status) for status in LIVING]
     with connection.cursor() as cursor:
         cursor.execute(
             EXISTING_CARDS,
-            [section.id, supplier.id, str(CardStatus.ACTIVE), section.id, card.issuer_key, card.serial_text, *living],
+            [
+                *(section.id, supplier.id, str(CardStatus.ACTIVE)),
+                *(section.id, card.issuer_key, card.serial_text, str(CardStatus.REJECTED)),
+            ],
         )
         found = cursor.fetchall()
     return [
-        ExistingCard(fingerprint, issuer_key, int(serial), number, holder_name, active=True)
-        for fingerprint, issuer_key, serial, number, holder_name in found
+        ExistingCard(
+            fingerprint,
+            issuer_key,
+            int(serial),
+            number,
+            holder_name,
+            active=status in LIVING,
+            replaced=status == CardStatus.REPLACED,
+        )
+        for fingerprint, issuer_key, serial, number, holder_name, status in found
     ]
 
 
@@ -168,6 +179,27 @@ def card_id_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: st
     return uuid.UUID(str(row[0])) if row else None
 
 
+def renewal_of(*, section: Section, renewal_id: uuid.UUID) -> Renewal | None:
+    """Return one ICカード更新 on its way, with the old card's company."""
+    found = Renewal.objects.select_related("old_card__registration__supplier").filter(id=renewal_id, section=section)
+    renewal = found.first()
+    if renewal is not None:
+        renewal.section = section
+        if renewal.old_card is not None:
+            _in_section(renewal.old_card, section)
+    return renewal
+
+
+def status_of(card: RegisteredCard) -> str:
+    """Return the status of this card as it is now."""
+    return str(RegisteredCard.objects.values_list("status", flat=True).get(id=card.id))
+
+
+def card_of_section(*, section: Section, card_id: uuid.UUID) -> RegisteredCard | None:
+    """Return one registered card of this section with its company, whosever it is."""
+    return _with_company(section, id=card_id)
+
+
 def other_cards(*, registration: Registration, fingerprint: str) -> list[RegisteredCard]:
     """Return the active cards of this company other than this one."""
     active = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
@@ -216,8 +248,13 @@ def _with_company(section: Section, **which: object) -> RegisteredCard | None:
     found = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, **which)
     card = found.order_by("-registered_at").first()
     if card is not None:
-        card.section = card.registration.section = card.registration.supplier.section = section
+        _in_section(card, section)
     return card
+
+
+def _in_section(card: RegisteredCard, section: Section) -> None:
+    """Give card, registration and supplier the section that the caller has read with its agency."""
+    card.section = card.registration.section = card.registration.supplier.section = section
 
 
 @dataclass(frozen=True, slots=True)

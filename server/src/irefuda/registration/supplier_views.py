@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from irefuda.agencies.models import Category, Section
 from irefuda.ledger import queries as ledger
 from irefuda.notices import queries as inboxes
-from irefuda.registration import account, auth, operations, queries
+from irefuda.registration import account, auth, operations, queries, renewals
 from irefuda.registration.forms import Contact, SupplierLookup
 from irefuda.registration.models import Draft, RegisteredCard
 from irefuda.registration.section_pages import go, in_section, page, prove, rules_time
@@ -293,10 +293,16 @@ def done(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResp
 def _print_context(card: RegisteredCard) -> dict[str, Any]:
     return {
         "registered": card,
-        "document": queries.application_of(card),
+        "document": renewals.user_information(card),
         # Against the published head only: a place in a newer one would tell how many others have applied meanwhile.
         "proof": ledger.proof(card.ledger_entry, clock.now()),
     }
+
+
+def _signed_by_cards(card: RegisteredCard) -> dict[str, bytes]:
+    """Return what the card has signed, by the name of its file; at ICカード更新 the old card too."""
+    signed = {"application.jws": card.application.encode()}
+    return signed | {"handover.jws": card.handover.encode()} if card.handover else signed
 
 
 @require_GET
@@ -314,7 +320,7 @@ def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Htt
     card = _own_card(request, section, card_id)
     shown = page(request, "print", section, pdf=True, **_print_context(card))
     try:
-        made = pdf.make(shown.content.decode(), attachments={"application.jws": card.application.encode()})
+        made = pdf.make(shown.content.decode(), attachments=_signed_by_cards(card))
     except pdf.PdfNotMade:
         return refusal_page(
             request,
@@ -338,6 +344,8 @@ def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpR
     """Return the receipt file that `irefuda-verify receipt` checks offline."""
     card = _own_card(request, section, card_id)
     bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt, now=clock.now())
+    if card.handover:
+        bundle["handover"] = card.handover
     return HttpResponse(
         json.dumps(bundle, ensure_ascii=False, indent=1),
         content_type="application/json",

@@ -4,6 +4,7 @@ from django.urls import path
 
 from irefuda.agencies.urls import SECTION
 from irefuda.registration import account_views as account
+from irefuda.registration import renewal_views as renewal
 from irefuda.registration import supplier_views as views
 
 urlpatterns = [
@@ -19,6 +20,12 @@ urlpatterns = [
     path(SECTION + "registration/print/<uuid:card_id>/", views.print_page, name="registration-print"),
     path(SECTION + "registration/print/<uuid:card_id>/user.pdf", views.print_pdf, name="registration-pdf"),
     path(SECTION + "registration/print/<uuid:card_id>/receipt.json", views.receipt, name="registration-receipt"),
+    path(SECTION + "renewal/", renewal.top, name="renewal-top"),
+    path(SECTION + "renewal/begin/", renewal.begin, name="renewal-begin"),
+    path(SECTION + "renewal/prepare/", renewal.prepare, name="renewal-prepare"),
+    path(SECTION + "renewal/renew/", renewal.renew, name="renewal-renew"),
+    path(SECTION + "renewal/stopped/", renewal.stopped, name="renewal-stopped"),
+    path(SECTION + "renewal/done/<uuid:card_id>/", renewal.done, name="renewal-done"),
     path(SECTION + "login/", views.log_in, name="login"),
     path(SECTION + "start/", views.start, name="start"),
     path("logout/", views.log_out, name="logout"),

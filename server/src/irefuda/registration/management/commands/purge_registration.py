@@ -1,4 +1,4 @@
-"""Delete what 登録 no longer needs: drafts after 30 days, counted tries after a day, sessions that are over."""
+"""Delete what 登録 and 更新 no longer need: drafts after 30 days, counted tries after a day, what is over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from irefuda.registration import operations
+from irefuda.registration import operations, renewals
 from irefuda.ui import clock
 
 
@@ -15,6 +15,8 @@ class Command(BaseCommand):
     help = "Delete drafts after 30 days, counted tries after a day, and sessions that are over. Run it every day."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        drafts, attempts = operations.purge(now=clock.now())
+        now = clock.now()
+        drafts, attempts = operations.purge(now=now)
+        renewals.purge(now=now)
         call_command("clearsessions")
         self.stdout.write(f"入力の途中の内容 {drafts} 件、試行の記録 {attempts} 件、終わったセッションを消しました。")
