@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from announcing import announced, withdrawn
 from playwright.sync_api import sync_playwright
 from served import CHROMIUM, Watched, served
 
 from irefuda.agencies.models import Agency, Category, Section
-from irefuda.disclosure.models import PortalNews
 
 pytestmark = [pytest.mark.browser, pytest.mark.committing]
 
 DRAWN = "/lottery/?chosen1=418&given1=210&chosen2=210&given2=040&chosen3=861&given3=480"
 MISTYPED = "/lottery/?chosen1=41&given1=210&chosen2=&given2=040"
+ANNOUNCED, WITHDRAWN = uuid.UUID(int=1), uuid.UUID(int=2)
 PAGES = [
-    *("/", "/news/", "/announcements/", "/bidding/", "/lottery/", DRAWN, MISTYPED, "/guide/", "/practice/", "/faq/"),
+    *("/", "/announcements/", "/tenders/", "/bidding/", "/lottery/", DRAWN, MISTYPED, "/guide/", "/practice/", "/faq/"),
+    *(f"/announcements/{ANNOUNCED}/", f"/announcements/{WITHDRAWN}/", "/privacy/", "/messages/", "/messages/?q=PIN"),
+    *("/faq/?q=R-102", "/faq/?q=あいうえお", "/changed/", "/changed/?event=card", "/changed/?event=contact"),
+    *("/changed/?event=company&what=name&roster-of-company=no",),
     *(f"/guide/{chapter}/" for chapter in range(1, 6)),
     *("/helpdesk/", "/accessibility/", "/sections/works/", "/sections/goods/", "/?print=large"),
     *("/9991/works/", "/9991/works/registration/", "/9991/works/registration/menu/", "/9991/works/login/"),
@@ -42,12 +46,16 @@ def city(own_database: str, django_db_blocker: Any) -> str:
             helpdesk_url="https://help.example.jp/",
         )
         Section.objects.create(agency=agency, category=Category.WORKS)
-        PortalNews.objects.create(
-            kind="office",
-            published_on=date(2026, 11, 24),
-            sentence="年末年始の休みについて",
-            link="https://city.example.jp/a-very-long-address-that-must-wrap-on-a-narrow-screen",
+        announced(
+            "年末年始の休みについて",
+            "次のとおりです。\n・ 12月29日から\n・ 1月3日まで\n\n"
+            "https://city.example.jp/a-very-long-address-that-must-wrap-on-a-narrow-screen",
+            announcement_id=ANNOUNCED,
+            agency=agency,
+            category=Category.WORKS,
         )
+        announced("取り下げたお知らせ", announcement_id=WITHDRAWN)
+        withdrawn(WITHDRAWN, "日付に誤りがありました。")
     return own_database
 
 
@@ -122,6 +130,21 @@ def test_the_way_to_the_agencies_by_keyboard_alone(site: str, browser: Any) -> N
     page.locator("a", has_text="工事、コンサル").focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/sections/works/")
+
+
+def test_the_decision_tree_by_keyboard_and_back(site: str, browser: Any) -> None:
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(f"{site}/changed/")
+    for words in ("ICカードの有効期限が近い", "いいえ、まだ使えます", "はい、届いています", "はい、どれも同じです"):
+        page.locator("main a", has_text=words).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_load_state()
+    assert page.locator("h2").first.inner_text() == "「ICカード更新」で、新しいICカードに切り替えてください"
+    page.go_back()
+    assert page.locator("#question").inner_text().startswith("新しいICカードの会社名")
+    page.goto(page.url.partition("&same")[0] + "&same-while-valid=yes")
+    page.click("text=物品、役務" if page.locator("text=物品、役務").count() else "text=工事、コンサル")
+    assert page.locator("h1").inner_text() == "利用者登録メニュー"
 
 
 def test_the_error_summary_has_the_focus_and_its_link_leads_into_the_field(site: str, browser: Any) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
-from io import StringIO
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from announcing import announced
 from django.test import Client
 
 from irefuda.agencies.models import Agency, Category, Section
-from irefuda.disclosure.models import PortalNews
+from irefuda.registration.operations import TRIES_KEPT
+from irefuda.registration.queries import DRAFT_LIFE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
@@ -55,17 +55,17 @@ def internal_links(page: Any) -> set[str]:
 
 
 def test_the_portal_has_the_eight_entries_hours_and_news(django_app: Any, goods: Section) -> None:
-    PortalNews.objects.create(kind="update", published_on=date(2026, 11, 24), sentence="練習環境を開きました。")
+    announced("練習環境を開きました。")
     page = django_app.get("/")
     entries = [a.text for a in page.html.select(".entries a")]
     assert entries == list(EIGHT_ENTRIES)
     assert "入札市電子入札ポータルサイト" in page
     assert "平日8時30分～20時" in page
-    assert "2026年11月24日" in page
-    assert "練習環境を開きました。" in page
+    assert [a.text for a in page.html.select(".news a")] == ["練習環境を開きました。"]
 
 
 def test_no_link_of_the_portal_is_dead(django_app: Any, goods: Section) -> None:
+    announced("年末年始の休みについて")
     waiting, seen = ["/"], set()
     while waiting:
         address = waiting.pop()
@@ -76,15 +76,35 @@ def test_no_link_of_the_portal_is_dead(django_app: Any, goods: Section) -> None:
         assert page.status_code == 200, address
         if page.content_type == "text/html":
             waiting += [link for link in internal_links(page) if link not in seen and not link.startswith("/static/")]
-    assert {"/guide/5/", "/sections/works/", "/lottery/", "/helpdesk/", "/practice/"} <= seen
+    assert {
+        "/guide/5/",
+        "/sections/works/",
+        "/lottery/",
+        "/helpdesk/",
+        "/practice/",
+        "/announcements/feed.atom",
+    } <= seen
+    # The decision tree to its last leaf.
+    assert len([address for address in seen if "/changed/?" in address]) > 50
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        *("/", "/news/", "/announcements/", "/bidding/", "/lottery/", "/guide/", "/practice/", "/faq/", "/helpdesk/"),
+        *(
+            "/",
+            "/announcements/",
+            "/tenders/",
+            "/bidding/",
+            "/lottery/",
+            "/guide/",
+            "/practice/",
+            "/faq/",
+            "/helpdesk/",
+        ),
         *(f"/guide/{chapter}/" for chapter in range(1, 6)),
-        *("/sections/works/", "/sections/goods/", "/accessibility/"),
+        *("/sections/works/", "/sections/goods/", "/accessibility/", "/privacy/", "/messages/", "/faq/?q=R-102"),
+        *("/changed/", "/changed/?event=contact"),
     ],
 )
 def test_every_portal_page_has_place_number_date_and_two_ways_to_print(
@@ -99,8 +119,9 @@ def test_every_portal_page_has_place_number_date_and_two_ways_to_print(
 
 
 def test_page_numbers_are_unique(django_app: Any, goods: Section) -> None:
-    addresses = ["/", "/news/", "/announcements/", "/bidding/", "/lottery/", "/guide/", "/practice/", "/faq/"]
+    addresses = ["/", "/announcements/", "/tenders/", "/bidding/", "/lottery/", "/guide/", "/practice/", "/faq/"]
     addresses += ["/helpdesk/", "/accessibility/", "/sections/works/", "/sections/goods/"]
+    addresses += ["/privacy/", "/messages/", "/changed/", f"/announcements/{announced('年末年始の休みについて').id}/"]
     addresses += [f"/guide/{chapter}/" for chapter in range(1, 6)]
     numbers = [django_app.get(address).html.select_one(".page-meta p").text.split()[0] for address in addresses]
     assert len(set(numbers)) == len(addresses)
@@ -146,16 +167,56 @@ def test_what_does_not_exist_is_not_found(django_app: Any, address: str) -> None
 
 
 def test_what_is_not_there_yet_says_so_and_when_it_opens(django_app: Any) -> None:
-    page = django_app.get("/announcements/")
+    page = django_app.get("/tenders/")
     assert "準備中です。" in page
-    assert "始める日は「更新情報」でお知らせします。" in page
+    assert page.click("契約課からのお知らせ", index=0).request.path == "/announcements/"
 
 
 def test_the_help_desk_page_names_every_agency_and_marks_outside_links(django_app: Any, goods: Section) -> None:
     page = django_app.get("/helpdesk/")
-    for words in ("017-000-0000", "help@example.jp", "https://help.example.jp/</a>（外部リンク）"):
+    for words in ("017-000-0000", "help@example.jp", "https://help.example.jp/</a>（外部リンク）", "平日8時30分～20時"):
         assert words in page
     assert "入札市 契約課（物品・役務）" in page
+    for place in ("よくある質問と回答", "メッセージ一覧", "カードや会社の情報が変わったとき"):
+        assert page.click(place, index=0).html.h1.text.startswith(place)
+
+
+def test_every_page_leads_to_the_help_desk_and_says_how_it_treats_people(django_app: Any) -> None:
+    for address in ("/", "/faq/", "/practice/cards/"):
+        footer = [(a.text, a["href"]) for a in django_app.get(address).html.select(".site-footer a")]
+        assert footer == [
+            ("ヘルプデスク", "/helpdesk/"),
+            ("よくある質問と回答(FAQ)", "/faq/"),
+            ("ウェブアクセシビリティ方針", "/accessibility/"),
+            ("プライバシー", "/privacy/"),
+        ]
+
+
+def test_accessibility_says_the_target_what_was_tested_and_what_was_not(django_app: Any) -> None:
+    page = django_app.get("/accessibility/")
+    for words in ("JIS X 8341-3:2016 の適合レベルAA", "WCAG 2.2 のレベルAA", "試験したこと", "まだ試験していないこと"):
+        assert words in page
+    assert page.click("ヘルプデスク", index=0).status_code == 200
+
+
+def test_privacy_names_the_cookies_of_this_installation_and_no_page_of_text_sets_one(
+    django_app: Any, client: Client, settings: Any
+) -> None:
+    named = {row.th.text for row in django_app.get("/privacy/").html.find_all("table")[1].tbody.find_all("tr")}
+    assert named == {settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.BROWSER_COOKIE_NAME}
+    for address in ("/", "/announcements/", "/faq/?q=PIN", "/messages/", "/changed/?event=card", "/privacy/"):
+        assert client.get(address).status_code == 200
+    assert not client.cookies
+
+
+def test_privacy_says_the_times_that_the_code_keeps(django_app: Any, settings: Any) -> None:
+    page = django_app.get("/privacy/")
+    assert timedelta(seconds=settings.SESSION_IDLE_SECONDS) == timedelta(minutes=30)
+    assert (timedelta(days=30), timedelta(days=1)) == (DRAFT_LIFE, TRIES_KEPT)
+    assert timedelta(seconds=settings.SESSION_COOKIE_AGE) == timedelta(weeks=2)
+    assert timedelta(seconds=settings.CSRF_COOKIE_AGE) == timedelta(weeks=52)
+    for words in ("操作のないまま30分", "最後に触ってから30日", "1日を過ぎると消します", "2週間で消します", "1年後"):
+        assert words in page
 
 
 def test_the_guide_leads_through_its_five_chapters(django_app: Any, goods: Section) -> None:
@@ -169,6 +230,13 @@ def test_the_guide_leads_through_its_five_chapters(django_app: Any, goods: Secti
         assert page.request.path == f"/guide/{chapter}/"
     assert "次の章" not in page
     assert page.click("前の章").request.path == "/guide/4/"
+
+
+def test_the_guide_has_a_place_for_the_manual_and_what_comes_after(django_app: Any) -> None:
+    page = django_app.get("/guide/")
+    assert "準備中です" in page.html.find("section", attrs={"aria-labelledby": "manual"}).text
+    for words in ("カードや会社の情報が変わったとき", "メッセージ一覧"):
+        assert page.click(words).html.h1.text == words
 
 
 class TestLottery:
@@ -222,35 +290,9 @@ class TestLottery:
         assert "<script>alert" not in page
 
 
-@pytest.mark.parametrize("address", ["/", "/lottery/", "/guide/1/", "/sections/works/"])
+@pytest.mark.parametrize("address", ["/", "/lottery/", "/guide/1/", "/sections/works/", "/changed/", "/faq/"])
 def test_pages_are_read_only(client: Client, address: str) -> None:
     assert client.post(address).status_code == 405
-
-
-class TestNewsCommand:
-    def run(self, *arguments: str) -> str:
-        out = StringIO()
-        call_command("portal_news", *arguments, stdout=out)
-        return out.getvalue()
-
-    def test_a_line_is_added_once_shown_and_removed(self, django_app: Any) -> None:
-        line = ("add", "office", "年末年始の休みについて", "--on", "2026-11-24", "--link", "https://city.example.jp/")
-        first, second = self.run(*line), self.run(*line)
-        assert first == second
-        assert "年末年始の休みについて</a>（外部リンク）" in django_app.get("/news/")
-        assert "office 2026-11-24 年末年始の休みについて https://city.example.jp/" in self.run("list")
-        self.run("remove", first.split()[0])
-        assert "いま、お知らせはありません。" in django_app.get("/news/")
-
-    @pytest.mark.parametrize("link", ["javascript:alert(1)", "//evil.example", "http://plain.example/"])
-    def test_a_link_that_is_no_link_is_refused(self, link: str) -> None:
-        with pytest.raises(CommandError, match="a link is"):
-            self.run("add", "update", "文", "--link", link)
-        assert not PortalNews.objects.exists()
-
-    def test_removing_what_is_not_there_is_said(self) -> None:
-        with pytest.raises(CommandError, match="there is no line 999"):
-            self.run("remove", "999")
 
 
 @pytest.mark.urls("irefuda.config.urls_public")

@@ -1,30 +1,64 @@
-"""What the portal announces."""
+"""What the portal announces. Nothing is deleted: what was wrong is withdrawn, with a reason."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.conf import settings
 from django.db import models
 
+from irefuda_core import prose
 
-class NewsKind(models.TextChoices):
-    UPDATE = "update", "更新情報"
-    OFFICE = "office", "契約課からのお知らせ"
+if TYPE_CHECKING:
+    from irefuda.agencies.models import Agency
 
 
-class PortalNews(models.Model):
-    """One dated line of the portal; `link` is a path of this site or an address of another."""
+class Announcement(models.Model):
+    """One of 「契約課からのお知らせ」, in the words that its ledger entry has too. All its moments are real time."""
 
-    kind = models.CharField(max_length=10, choices=NewsKind.choices)
-    published_on = models.DateField()
-    sentence = models.CharField(max_length=200)
-    link = models.CharField(max_length=200, blank=True)
+    id = models.UUIDField(primary_key=True)
+    # A hundred characters as people count them, so variation selectors make it longer.
+    title = models.TextField()
+    body = models.TextField()
+    # For which 調達機関 and which 区分 it is; null and "" = all of them.
+    agency: models.ForeignKey[Agency | None, Agency | None] = models.ForeignKey(
+        "agencies.Agency", on_delete=models.PROTECT, null=True
+    )
+    category = models.CharField(max_length=1, blank=True)
+    published_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    created_by = models.TextField()
+    # null for a line of the portal's news from before there were announcements.
+    ledger_entry = models.UUIDField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.TextField(blank=True)
+    withdrawn_reason = models.TextField(blank=True)
+    withdrawal_entry = models.UUIDField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["kind", "published_on", "sentence"], name="one_news_line"),
-            models.CheckConstraint(condition=models.Q(kind__in=NewsKind.values), name="news_kind_known"),
+            models.CheckConstraint(condition=models.Q(category__in=["", "0", "1"]), name="announcement_category_known"),
+            models.CheckConstraint(
+                condition=models.Q(expires_at__isnull=True) | models.Q(expires_at__gt=models.F("published_at")),
+                name="announcement_expires_later",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at__isnull=True) | ~models.Q(withdrawn_reason=""),
+                name="announcement_withdrawn_why",
+            ),
         ]
+        indexes = [models.Index(fields=["-published_at", "-id"], name="announcement_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.published_at:%Y-%m-%d} {self.title}"
 
     @property
-    def leads_outside(self) -> bool:
-        """Whether the link leaves this system and is marked （外部リンク）."""
-        return bool(self.link) and not self.link.startswith("/")
+    def updated_at(self) -> datetime:
+        """Return when it last became something else: published, or withdrawn."""
+        return self.withdrawn_at or self.published_at
+
+    @property
+    def blocks(self) -> list[prose.Block]:
+        """Return the body as paragraphs and lists, with what leaves this system marked."""
+        return prose.blocks(self.body, own=(settings.SUPPLIER_ORIGIN, settings.PUBLIC_ORIGIN))

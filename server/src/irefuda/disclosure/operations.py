@@ -1,26 +1,151 @@
-"""Deeds of the portal: what is announced there."""
+"""Deeds of the portal: what is announced there, and withdrawn."""
 
 from __future__ import annotations
 
-from datetime import date
+import uuid
+from datetime import datetime
 
-from irefuda.disclosure.models import NewsKind, PortalNews
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from irefuda.agencies.models import Agency, Category
+from irefuda.disclosure.models import Announcement
+from irefuda.ledger import operations as ledger
+from irefuda.ui.clock import JST
+from irefuda_core import canonical, prose, text
+from irefuda_core.refusal import Refusal, Refused, refusal
+
+TITLE_LENGTH, BODY_LENGTH, NAME_LENGTH, REASON_LENGTH = 100, 10_000, 100, 400
 
 
-def announce(*, kind: NewsKind, published_on: date, sentence: str, link: str = "") -> PortalNews:
-    """Put one line on the portal; the same line twice stays one line.
+def publish_announcement(
+    *,
+    announcement_id: uuid.UUID,
+    title: str,
+    body: str,
+    created_by: str,
+    now: datetime,
+    salt: bytes,
+    agency: Agency | None = None,
+    category: Category | None = None,
+    published_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Announcement:
+    """Announce this from now on, or from a later moment; sent twice under one id it is announced once.
 
-    :raises ValueError: when the link is neither a path of this site nor an https address
+    :raises Refused: with every reason: P-820 without title or body, P-821 when it would end before it begins, P-801 and
+        P-802 for text that cannot be stored
     """
-    if link and not (link.startswith("/") and not link.startswith("//")) and not link.startswith("https://"):
-        raise ValueError(f"a link is a path of this site or an https address, not {link!r}")
-    news, _ = PortalNews.objects.get_or_create(
-        kind=kind, published_on=published_on, sentence=sentence, defaults={"link": link}
+    if done := Announcement.objects.filter(id=announcement_id).first():
+        return done
+    reasons: list[Refusal] = []
+    announcement = Announcement(
+        id=announcement_id,
+        title=_line(title, TITLE_LENGTH, reasons),
+        body=_prose(body, BODY_LENGTH, reasons),
+        agency=agency,
+        category=category or "",
+        published_at=max(published_at or now, now),
+        expires_at=expires_at,
+        created_by=_line(created_by, NAME_LENGTH, reasons),
     )
-    return news
+    if not reasons and not (announcement.title and announcement.body):
+        reasons.append(refusal("P-820"))
+    if expires_at is not None and expires_at <= announcement.published_at:
+        reasons.append(refusal("P-821"))
+    if reasons:
+        raise Refused(*reasons)
+    try:
+        return _publish(announcement, now=now, salt=salt)
+    except IntegrityError:
+        # The same one was sent twice at the same moment.
+        return Announcement.objects.get(id=announcement_id)
 
 
-def withdraw(*, news_id: int) -> bool:
-    """Take one line off the portal and return whether it was there."""
-    deleted, _ = PortalNews.objects.filter(id=news_id).delete()
-    return bool(deleted)
+@transaction.atomic
+def _publish(announcement: Announcement, *, now: datetime, salt: bytes) -> Announcement:
+    document = {
+        **_envelope("announcement", announcement, now),
+        "agency_code": announcement.agency.code if announcement.agency else "",
+        "category": Category(announcement.category).label if announcement.category else "",
+        "title": announcement.title,
+        "body": announcement.body,
+        "published_at": _moment(announcement.published_at),
+        "expires_at": _moment(announcement.expires_at) if announcement.expires_at else "",
+        "created_by": announcement.created_by,
+    }
+    entry = ledger.append(document=canonical.canonical_json(document), kind="announcement.published", at=now, salt=salt)
+    announcement.ledger_entry = entry.id
+    announcement.save(force_insert=True)
+    return announcement
+
+
+def withdraw_announcement(
+    *, announcement_id: uuid.UUID, reason: str, withdrawn_by: str, now: datetime, salt: bytes
+) -> Announcement:
+    """Withdraw an announcement, which then shows its title and this reason; withdrawn again, the first time stands.
+
+    :raises Refused: with every reason: P-822 when there is none, P-823 without a reason, P-801 and P-802 for text that
+        cannot be stored
+    """
+    reasons: list[Refusal] = []
+    why, who = _line(reason, REASON_LENGTH, reasons), _line(withdrawn_by, NAME_LENGTH, reasons)
+    announcement = Announcement.objects.filter(id=announcement_id).first()
+    if announcement is None:
+        reasons.append(refusal("P-822"))
+    if not reasons and not why:
+        reasons.append(refusal("P-823"))
+    if announcement is None or reasons:
+        raise Refused(*reasons)
+    if announcement.withdrawn_at is None:
+        _withdraw(announcement, reason=why, withdrawn_by=who, now=now, salt=salt)
+    return Announcement.objects.select_related("agency").get(id=announcement_id)
+
+
+def _withdraw(announcement: Announcement, *, reason: str, withdrawn_by: str, now: datetime, salt: bytes) -> None:
+    document = {
+        **_envelope("announcement-withdrawal", announcement, now),
+        "reason": reason,
+        "withdrawn_by": withdrawn_by,
+    }
+    with transaction.atomic():
+        entry = ledger.append(
+            document=canonical.canonical_json(document), kind="announcement.withdrawn", at=now, salt=salt
+        )
+        marked = Announcement.objects.filter(id=announcement.id, withdrawn_at__isnull=True).update(
+            withdrawn_at=now, withdrawn_reason=reason, withdrawn_by=withdrawn_by, withdrawal_entry=entry.id
+        )
+        if not marked:
+            # Somebody else has withdrawn it in this very moment: theirs is the deed, and this entry never was.
+            transaction.set_rollback(True)
+
+
+def _envelope(kind: str, announcement: Announcement, now: datetime) -> dict[str, str | int]:
+    """Return what makes a document one of this realm, this site and this announcement."""
+    return {
+        "type": kind,
+        "realm": settings.REALM,
+        "origin": settings.SUPPLIER_ORIGIN,
+        "announcement_id": str(announcement.id),
+        "issued_at": _moment(now),
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(JST).isoformat(timespec="seconds")
+
+
+def _line(typed: str, max_length: int, reasons: list[Refusal]) -> str:
+    try:
+        return text.clean_text(typed, max_length=max_length)
+    except text.InvalidText as invalid:
+        reasons.append(invalid.refusal)
+        return ""
+
+
+def _prose(typed: str, max_length: int, reasons: list[Refusal]) -> str:
+    try:
+        return prose.clean_prose(typed, max_length=max_length)
+    except text.InvalidText as invalid:
+        reasons.append(invalid.refusal)
+        return ""

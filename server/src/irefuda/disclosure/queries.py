@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q, QuerySet
+
 from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Agency, Category, Section
-from irefuda.disclosure.models import NewsKind, PortalNews
+from irefuda.disclosure.models import Announcement
 from irefuda_core.calendar import Closed, Open
 
-NEWS_ON_PORTAL = 5
+ON_PORTAL, PER_PAGE = 5, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,47 @@ def counters(*, now: datetime, category: Category | None = None) -> list[Counter
     ]
 
 
-def news(kind: NewsKind, *, limit: int = NEWS_ON_PORTAL) -> list[PortalNews]:
-    """Return the newest lines of this kind, newest first."""
-    return list(PortalNews.objects.filter(kind=kind).order_by("-published_on", "-id")[:limit])
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the announcements."""
+
+    announcements: list[Announcement]
+    number: int
+    has_next: bool
+
+    @property
+    def previous(self) -> int:
+        return self.number - 1
+
+    @property
+    def following(self) -> int:
+        return self.number + 1
+
+
+def announcements(*, now: datetime, page: int = 1) -> Page:
+    """Return one page of what is announced at `now` (real time), newest first, what was withdrawn included."""
+    start = (page - 1) * PER_PAGE
+    rows = list(_announced(now)[start : start + PER_PAGE + 1])
+    return Page(rows[:PER_PAGE], page, len(rows) > PER_PAGE)
+
+
+def newest_announcements(*, now: datetime) -> list[Announcement]:
+    """Return what stands on the portal at `now` (real time): the newest that were not withdrawn."""
+    return list(_announced(now).filter(withdrawn_at__isnull=True)[:ON_PORTAL])
+
+
+def announcement(*, announcement_id: uuid.UUID, now: datetime) -> Announcement | None:
+    """Return an announcement that has been published by `now` (real time), even if its time is over, or None."""
+    found = Announcement.objects.select_related("agency")
+    return found.filter(id=announcement_id, published_at__lte=now).first()
+
+
+def every_announcement() -> list[Announcement]:
+    """Return all of them, newest first: also what is not published yet, is over, or was withdrawn."""
+    return list(Announcement.objects.select_related("agency").order_by("-published_at", "-id"))
+
+
+def _announced(now: datetime) -> QuerySet[Announcement]:
+    still = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
+    rows = Announcement.objects.select_related("agency").filter(still, published_at__lte=now)
+    return rows.order_by("-published_at", "-id")

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+import uuid
+from urllib.parse import urlencode
+
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
 from irefuda.agencies.models import Category
 from irefuda.agencies.queries import rules_time
+from irefuda.agencies.queries import sections as every_section
+from irefuda.disclosure import faq as questions
+from irefuda.disclosure import messages as catalogue
 from irefuda.disclosure import queries
 from irefuda.disclosure.forms import BIDDERS, TryDraw
-from irefuda.disclosure.models import NewsKind
+from irefuda.disclosure.models import Announcement
 from irefuda.ui import clock
+from irefuda_core import procedure
 
 CHAPTERS = ("パソコンの準備", "ICカードとリーダー", "ソフトウェア", "パソコンの環境設定", "利用者登録")
 CATEGORIES = {category.slug: category for category in Category}
 
 
-def _page(request: HttpRequest, name: str, **context: object) -> HttpResponse:
+def _page(request: HttpRequest, name: str, *, status: int = 200, **context: object) -> HttpResponse:
     """Render one page of the portal with the offices' state at the rules' time."""
     now = rules_time(clock.now())
     counters = queries.counters(now=now)
-    return render(request, f"disclosure/{name}.html", {"server_time": now, "counters": counters, **context})
+    shown = {"server_time": now, "counters": counters, **context}
+    return render(request, f"disclosure/{name}.html", shown, status=status)
 
 
 @require_safe
 def portal(request: HttpRequest) -> HttpResponse:
     """Show the eight entries, the hours and what is new."""
-    updates, notices = queries.news(NewsKind.UPDATE), queries.news(NewsKind.OFFICE)
-    return _page(request, "portal", updates=updates, notices=notices)
+    return _page(request, "portal", announcements=queries.newest_announcements(now=clock.now()))
 
 
 @require_safe
@@ -38,15 +49,75 @@ def page(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_safe
-def news(request: HttpRequest) -> HttpResponse:
-    """Show 「契約課からのお知らせ」."""
-    return _page(request, "news", notices=queries.news(NewsKind.OFFICE, limit=100))
+def privacy(request: HttpRequest) -> HttpResponse:
+    """Show 「プライバシー」 with the cookies by the names that they have on this installation."""
+    cookies = [
+        (settings.SESSION_COOKIE_NAME, "ICカードで入ったかたを覚えておくため", "ブラウザを閉じたとき"),
+        (settings.CSRF_COOKIE_NAME, "ほかのサイトから、なりすまして送られた内容を断るため", "1年後"),
+        (settings.BROWSER_COOKIE_NAME, "ICカードの確認を、同じブラウザから続けるため", "ブラウザを閉じたとき"),
+    ]
+    return _page(request, "privacy", cookies=cookies)
+
+
+@require_safe
+def announcements(request: HttpRequest) -> HttpResponse:
+    """Show one page of 「契約課からのお知らせ」."""
+    number = request.GET.get("page", "1")
+    if not (number.isascii() and number.isdecimal() and 0 < int(number[:5]) < 10_000):
+        raise Http404
+    found = queries.announcements(now=clock.now(), page=int(number))
+    if not found.announcements and found.number > 1:
+        raise Http404
+    return _page(request, "announcements", found=found)
+
+
+@require_safe
+def announcement(request: HttpRequest, announcement_id: uuid.UUID) -> HttpResponse:
+    """Show one announcement; one that was withdrawn shows why instead of its text."""
+    now = clock.now()
+    found = queries.announcement(announcement_id=announcement_id, now=now)
+    if found is None:
+        raise Http404
+    is_over = found.expires_at is not None and found.expires_at <= now
+    updated_on = f"{found.updated_at.astimezone(clock.JST):%Y-%m-%d}"
+    return _page(request, "announcement", announcement=found, is_over=is_over, updated_on=updated_on)
+
+
+@require_safe
+def feed(request: HttpRequest) -> HttpResponse:
+    """Answer with the newest announcements as an Atom feed (RFC 4287)."""
+    home = settings.SUPPLIER_ORIGIN
+    # Its id stays the same for as long as the site has this origin, whatever the feed's address becomes.
+    written = Atom1Feed(
+        title=f"{settings.CITY_NAME}電子入札　契約課からのお知らせ",
+        link=home + reverse("portal-announcements"),
+        description=None,
+        language="ja",
+        author_name=f"{settings.CITY_NAME} 契約課",
+        feed_url=home + reverse("portal-feed"),
+        feed_guid=uuid.uuid5(uuid.NAMESPACE_URL, f"{home}/announcements").urn,
+    )
+    for found in queries.announcements(now=clock.now()).announcements:
+        written.add_item(
+            title=f"【取り下げ】{found.title}" if found.withdrawn_at else found.title,
+            link=home + reverse("portal-announcement", args=[found.id]),
+            description=_summary(found),
+            unique_id=found.id.urn,
+            pubdate=found.published_at,
+            updateddate=found.updated_at,
+        )
+    return HttpResponse(written.writeString("utf-8"), content_type="application/atom+xml; charset=utf-8")
+
+
+def _summary(found: Announcement) -> str:
+    return render_to_string("disclosure/announcement_body.html", {"announcement": found})
 
 
 @require_safe
 def bidding(request: HttpRequest) -> HttpResponse:
     """Show 「電子入札システム」: what is new, the way in, the hours."""
-    return _page(request, "bidding", updates=queries.news(NewsKind.UPDATE, limit=100), categories=Category)
+    news = queries.newest_announcements(now=clock.now())
+    return _page(request, "bidding", announcements=news, categories=Category)
 
 
 @require_safe
@@ -90,3 +161,43 @@ def lottery(request: HttpRequest) -> HttpResponse:
     rows = list(zip(BIDDERS, result.lots, strict=False)) if result else []
     order = [BIDDERS[place] for place in result.order] if result else []
     return _page(request, "lottery", form=form, result=result, rows=rows, order=order)
+
+
+@require_safe
+def faq(request: HttpRequest) -> HttpResponse:
+    """Show 「よくある質問と回答(FAQ)」, all of it or what holds the words that were typed."""
+    typed = _typed(request)
+    found = questions.search(typed) if typed else None
+    return _page(request, "faq", typed=typed, found=found, groups=questions.groups(), message=catalogue.message(typed))
+
+
+@require_safe
+def messages(request: HttpRequest) -> HttpResponse:
+    """Show 「メッセージ一覧」, all of it or what holds the words that were typed."""
+    typed = _typed(request)
+    return _page(request, "messages", typed=typed, chapters=catalogue.chapters(typed))
+
+
+def _typed(request: HttpRequest) -> str:
+    return request.GET.get("q", "").replace("\x00", "").strip()[: questions.LONGEST_QUERY]
+
+
+@require_safe
+def changed(request: HttpRequest) -> HttpResponse:
+    """Ask the next question of 「カードや会社の情報が変わったとき」, or show the procedure that the answers lead to."""
+    walked = procedure.walk(request.GET.dict())
+    given = [(question.key, answer.value) for question, answer in walked.answered]
+    question = walked.question
+    return _page(
+        request,
+        "changed",
+        # Each with the address that asks it again and forgets what came after.
+        answered=[(*pair, f"?{urlencode(given[:place])}") for place, pair in enumerate(walked.answered)],
+        question=question,
+        answers=[(answer, f"?{urlencode([*given, (question.key, answer.value)])}") for answer in question.answers]
+        if question
+        else [],
+        outcome=walked.outcome,
+        back=f"?{urlencode(given[:-1])}" if given else "",
+        sections=every_section(),
+    )

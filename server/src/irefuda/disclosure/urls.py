@@ -4,16 +4,22 @@ from django.urls import path
 
 from irefuda.disclosure import public_views, supplier_views
 
-TEXT_PAGES = ("announcements", "practice", "faq", "helpdesk", "accessibility")
+TEXT_PAGES = ("tenders", "practice", "helpdesk", "accessibility")
 
 supplier = [
     path("", supplier_views.portal, name="portal"),
-    path("news/", supplier_views.news, name="portal-news"),
+    path("announcements/", supplier_views.announcements, name="portal-announcements"),
+    path("announcements/feed.atom", supplier_views.feed, name="portal-feed"),
+    path("announcements/<uuid:announcement_id>/", supplier_views.announcement, name="portal-announcement"),
     path("bidding/", supplier_views.bidding, name="portal-bidding"),
     path("lottery/", supplier_views.lottery, name="portal-lottery"),
     path("guide/", supplier_views.guide, name="portal-guide"),
     path("guide/<int:number>/", supplier_views.guide_chapter, name="portal-chapter"),
     path("sections/<slug:slug>/", supplier_views.sections, name="sections"),
+    path("faq/", supplier_views.faq, name="portal-faq"),
+    path("messages/", supplier_views.messages, name="portal-messages"),
+    path("privacy/", supplier_views.privacy, name="portal-privacy"),
+    path("changed/", supplier_views.changed, name="portal-changed"),
     *[path(f"{name}/", supplier_views.page, {"name": name}, name=f"portal-{name}") for name in TEXT_PAGES],
 ]
 public = [path("", public_views.front, name="public-front")]

@@ -1,20 +1,28 @@
-"""Make 入札市, the practice city: two agencies, fifty suppliers, the demo CA's trust, and the portal's news."""
+"""Make 入札市, the practice city: two agencies, fifty suppliers, the demo CA's trust, and three announcements."""
 
 from __future__ import annotations
 
 import json
+import secrets
+import uuid
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from irefuda.agencies.models import Agency, Category, Section
 from irefuda.cards import queries as trust_queries
 from irefuda.cards import revocation, trust_store
+from irefuda.disclosure import operations
+from irefuda.staff import operations as staff
+from irefuda.staff import queries as staff_queries
+from irefuda.staff.models import Role
+from irefuda.staff.operations import Actor, Deed
 from irefuda.suppliers import operations as suppliers
 from irefuda.suppliers.models import Supplier
 from irefuda.ui import clock
@@ -71,6 +79,40 @@ COMPANIES = (
     ("自由ヶ丘塗料", "ジユウガオカトリョウ"),
     ("駒込基礎", "コマゴメキソ"),
 )
+# Title, body, and whether it is for 物品、役務 only; the last one is the newest.
+ANNOUNCEMENTS = (
+    (
+        "年末年始の電子入札システムの休止について",
+        """電子入札システムは、次の期間、受付を休みます。
+
+・ 12月29日から1月3日まで
+
+休みの間も、画面を読むことはできます。締切が近い手続きは、12月28日の運用時間が終わる前に済ませてください。
+練習用のこの市（入札市）は、休みの間も使えます。""",
+        False,
+    ),
+    (
+        "物品、役務の入札参加資格の追加受付について",
+        """物品、役務の入札参加資格の追加申請を、次のとおり受け付けます。
+
+1. 申請書を契約課の窓口で受け取ります（郵送もできます）。
+2. 必要な書類をそろえて、契約課に出します。
+3. 審査が終わると、登録業者名簿に載ります。名簿に載ってから、利用者登録をしてください。
+
+ICカードは、届くまでに2週間から1か月ほどかかります。申請と並行して、認証局に申し込んでください。""",
+        True,
+    ),
+    (
+        "練習用の市「入札市」を開きました",
+        """本番と同じ画面で、利用者登録を練習できます。練習した内容は、本番には使われません。
+
+・ 練習用のICカードとPIN番号は、画面の上の帯から見られます。
+・ 練習で送られるメールも、画面の上の帯から見られます。外には出ません。
+
+はじめてのかたは「電子入札に参加するには(利用手順等)」を順に読んでください。""",
+        False,
+    ),
+)
 FORMS = ("株式会社{}", "（株）{}", "有限会社{}", "{}株式会社", "合同会社{}")
 GRADES = ("A", "B", "C", "D", "")
 
@@ -86,10 +128,26 @@ class Command(BaseCommand):
                 self._make_section(code, name, category)
         cards = settings.STATE_DIR / "cards"
         if (cards / "cards.json").exists():
-            self._trust_demo_authority(cards)
-        call_command(
-            "portal_news", "add", "update", "練習用の市「入札市」を開きました。", on=date(2026, 11, 24), verbosity=0
-        )
+            found = json.loads((cards / "cards.json").read_text())
+            self._trust_demo_authority(found["authority"], "supplier")
+            self._trust_demo_authority(found["staff_authority"], "staff")
+            self._let_staff_in(found["staff_cards"])
+        self._announce()
+
+    def _announce(self) -> None:
+        goods = Agency.objects.get(code="9992")
+        for title, body, for_goods in ANNOUNCEMENTS:
+            operations.publish_announcement(
+                # The same city, the same announcement, however often it is made.
+                announcement_id=uuid.uuid5(uuid.NAMESPACE_URL, title),
+                title=title,
+                body=body,
+                agency=goods if for_goods else None,
+                category=Category.GOODS if for_goods else None,
+                created_by="入札市 契約課",
+                now=clock.now(),
+                salt=secrets.token_bytes(16),
+            )
 
     def _make_section(self, code: str, name: str, category: Category) -> None:
         agency, _ = Agency.objects.update_or_create(
@@ -152,13 +210,12 @@ class Command(BaseCommand):
         kinds = ("物品の製造", "物品の販売", "役務等の提供", "物品の購入")
         return {kind: GRADES[(place + step) % len(GRADES)] for step, kind in enumerate(kinds)}
 
-    def _trust_demo_authority(self, cards: Path) -> None:
-        found = json.loads((cards / "cards.json").read_text())["authority"]
+    def _trust_demo_authority(self, found: dict[str, Any], audience: str) -> None:
         now = clock.now()
         if found["name"] not in {row.name for row in trust_queries.authorities()}:
             trust_store.add_authority(
                 name=found["name"],
-                audience="supplier",
+                audience=audience,
                 root=Path(found["root"]).read_bytes(),
                 intermediates=[Path(found["issuing"]).read_bytes()],
                 policy_oids=[found["policy"]],
@@ -170,3 +227,19 @@ class Command(BaseCommand):
         for fetched in revocation.fetch_all(now=now, only=found["name"]):
             if fetched.reason:
                 raise CommandError(fetched.reason)
+
+    def _let_staff_in(self, found: list[dict[str, Any]]) -> None:
+        """Let one member in for each role: the first administrator by the operator's word, the others by that one's."""
+        administrator: Actor | None = None
+        for card in found:
+            der = x509.load_pem_x509_certificate(Path(card["certificate"]).read_bytes()).public_bytes(Encoding.DER)
+            now = clock.now()
+            if kept := staff_queries.card_of(card["fingerprint"]):
+                member = kept.member
+            else:
+                deed = Deed(uuid.uuid4(), administrator, "練習用の市の職員", now, secrets.token_bytes(16))
+                member = staff.let_in(
+                    der=der, name=card["holder"], section=card["section"], role=Role(card["role"]), deed=deed
+                )
+            if card["role"] == Role.ADMINISTRATOR:
+                administrator = staff.Actor(member, frozenset({Role.ADMINISTRATOR}), card["fingerprint"], now, "")
