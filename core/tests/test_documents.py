@@ -1,6 +1,8 @@
 """What a card may sign: a document of a known type, complete, with nothing in it that people do not see."""
 
 import json
+import sys
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -151,3 +153,16 @@ def test_no_bytes_make_the_reader_fail_otherwise(payload):
     except documents.UnknownDocument:
         return
     assert canonical_json(document.values) == payload
+
+
+def test_exactly_the_signs_that_break_or_reorder_a_line_are_refused():
+    field = documents.Field("key", "label", "section")
+    # The embeddings, overrides and isolates, and the three marks, of Unicode's bidirectional algorithm.
+    reordering = {*"\u061c\u200e\u200f", *map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x206A)])}
+    refused, taken = [], []
+    for sign in map(chr, range(sys.maxunicode + 1)):
+        bad = sign in reordering or unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
+        (refused if bad else taken).append(sign)
+    assert [sign for sign in refused if field.takes(f"髙{sign}橋")] == []
+    lines = ("".join(taken[start : start + 100]) for start in range(0, len(taken), 100))
+    assert [line for line in lines if not field.takes(line)] == []

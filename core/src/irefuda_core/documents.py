@@ -90,7 +90,10 @@ class Document:
 
 
 def _one_line(value: str) -> bool:
-    return not any(unicodedata.category(character) in _BREAKING or character in _REORDERING for character in value)
+    # Nothing printable breaks or reorders; what is not (such as the wide space) is looked at sign by sign, which is slow.
+    return value.isprintable() or not any(
+        unicodedata.category(character) in _BREAKING or character in _REORDERING for character in value
+    )
 
 
 def _contact(prefix: str, section: str) -> tuple[Field, ...]:

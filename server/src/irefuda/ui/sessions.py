@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.contrib.sessions.backends import db
-from django.contrib.sessions.backends.base import VALID_KEY_CHARS, CreateError
+from django.contrib.sessions.backends.base import CreateError
 from django.db import IntegrityError, connection
-from django.utils.crypto import get_random_string
 
 from irefuda.ui import clock
 
@@ -34,14 +34,14 @@ class SessionStore(db.SessionStore):
         if self.session_key is None or not must_create:
             super().save(must_create)
             return
-        made = self.create_model_instance(self._get_session(no_load=True))  # type: ignore[attr-defined]
-        ends = connection.ops.adapt_datetimefield_value(made.expire_date)
+        data = self.encode(self._get_session(no_load=True))  # type: ignore[attr-defined]
+        ends = connection.ops.adapt_datetimefield_value(self.get_expiry_date())
         try:
             with connection.cursor() as cursor:
-                cursor.execute(BEGIN, [made.session_key, made.session_data, ends])
+                cursor.execute(BEGIN, [self.session_key, data, ends])
         except IntegrityError:
             raise CreateError from None
 
     def _get_new_session_key(self) -> str:
-        # Not asked for in the table first: two of 36**32 keys never meet, and if they did the INSERT would refuse.
-        return get_random_string(32, VALID_KEY_CHARS)
+        # Not asked for in the table first: two of 2**128 keys never meet, and if they did the INSERT would refuse.
+        return secrets.token_hex(16)
