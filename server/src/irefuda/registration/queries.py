@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Count
 
 from irefuda.agencies.models import Section
+from irefuda.ledger import queries as ledger
 from irefuda.registration.models import (
     CardStatus,
     Draft,
@@ -198,6 +199,12 @@ def status_of(card: RegisteredCard) -> str:
 def card_of_section(*, section: Section, card_id: uuid.UUID) -> RegisteredCard | None:
     """Return one registered card of this section with its company, whosever it is."""
     return _with_company(section, id=card_id)
+
+
+def receipt_bundle(card: RegisteredCard, *, now: datetime) -> dict[str, object]:
+    """Return the file that `irefuda-verify receipt` checks; of ICカード更新 with what the old card signed."""
+    bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt, now=now)
+    return bundle | {"handover": card.handover} if card.handover else bundle
 
 
 def other_cards(*, registration: Registration, fingerprint: str) -> list[RegisteredCard]:

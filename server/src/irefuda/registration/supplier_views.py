@@ -343,9 +343,7 @@ def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Htt
 def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Return the receipt file that `irefuda-verify receipt` checks offline."""
     card = _own_card(request, section, card_id)
-    bundle = ledger.bundle(entry_id=card.ledger_entry, receipt=card.receipt, now=clock.now())
-    if card.handover:
-        bundle["handover"] = card.handover
+    bundle = queries.receipt_bundle(card, now=clock.now())
     return HttpResponse(
         json.dumps(bundle, ensure_ascii=False, indent=1),
         content_type="application/json",
