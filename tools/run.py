@@ -1,7 +1,7 @@
 """`make run`: the practice city, with everything that production runs except the reverse proxy.
 
 Makes what is missing under var/practice (database, keys, demo CA, demo cards, settings of the card agent), then starts
-web (contractors), web (staff), web (public), ledger sequencer, outbox, practice mail and the card agent; stops them all together.
+web (contractors), web (staff), web (public), ledger sequencer, outbox, timer, practice mail and the card agent; stops them all together.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ STAFF_ORIGIN = f"http://staff.localhost:{STAFF_PORT}"
 # For trying the city from other machines: certificate and key of the contractors' site, whose origin is then https.
 TLS = [os.environ[name] for name in ("IREFUDA_TLS_CERTIFICATE", "IREFUDA_TLS_KEY") if name in os.environ]
 AGENT_PORTS = os.environ.get("IREFUDA_AGENT_PORTS", "28765 28766 28767")
+# Every one of them may be run at any time, and again.
+HOURLY = ["fetch_revocations", "report_revocations", "send_expiry_warnings", "purge_registration"]
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 
@@ -143,6 +145,7 @@ def processes(env: dict[str, str]) -> list[tuple[str, list[str], dict[str, str]]
         ("ledger", [*command, "sequence_ledger"], head),
         ("practice mail", [*command, "practice_mail_server"], env),
         ("outbox", [*command, "send_notices"], env),
+        ("timer", [*command, "repeat", *HOURLY, "--every-hours", "1"], env),
         ("card agent", [str(BIN / "irefuda-card"), "serve", "--settings", str(STATE / "agent.toml")], cards),
     ]
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
 from irefuda.notices import delivery, operations
+from irefuda.registration import card_notices
 from irefuda.registration import operations as registration
 from irefuda.ui.stopping import StopRequest
 
@@ -42,6 +43,10 @@ def read_bounces(maildir: str) -> None:
 
 def sequence_ledger() -> None:
     call_command("sequence_ledger", once=True)
+
+
+def warn_of_expiry(now: str) -> None:
+    card_notices.warn_of_expiry(now=datetime.fromisoformat(now))
 
 
 def register_card(section: int, certificate: str, draft: str, jws: str, now: str) -> None:
