@@ -25,3 +25,16 @@ def test_what_is_no_address_is_refused_at_the_start(monkeypatch, written):
     monkeypatch.setenv("PROXIES", f"192.0.2.1 {written}")
     with pytest.raises(ImproperlyConfigured, match="PROXIES"):
         env.networks("PROXIES")
+
+
+def test_a_version_is_three_numbers(monkeypatch):
+    assert env.version("LEAST", "0.1.0") == (0, 1, 0)
+    monkeypatch.setenv("LEAST", "1.20.3")
+    assert env.version("LEAST", "0.1.0") == (1, 20, 3)
+
+
+@pytest.mark.parametrize("written", ["", "1.2", "1.2.3.4", "v1.2.3", "1.2.x", "１.2.3", "1.2.3\n"])
+def test_what_is_no_version_is_refused_at_the_start(monkeypatch, written):
+    monkeypatch.setenv("LEAST", written)
+    with pytest.raises(ImproperlyConfigured, match="LEAST"):
+        env.version("LEAST", "0.1.0")

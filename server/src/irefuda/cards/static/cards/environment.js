@@ -190,9 +190,10 @@ async function askAgent(popup, origins, serverAsked) {
   let found = false;
   try {
     const origin = await findAgent(popup, origins, () => {
-      // The outcome as it stands; a slow computer's agent may still answer, and then the rest follows.
+      // The outcome as it stands; an agent that is slow, or is started now, may still answer, and then the rest follows.
       showFailure("C-222", false);
       sum();
+      document.querySelector("[data-summary]").textContent = "補助アプリの応答がありません。あと10秒ほど待っています。";
     });
     found = true;
     for (const item of ["agent", ...AFTER_AGENT]) show(item, "running", item === "agent" ? ["小さな画面で「確認結果をサイトに送る」を押してください。"] : []);
@@ -239,6 +240,9 @@ async function start(event) {
   event.preventDefault();
   if (running) return;
   running = true;
+  // Not `disabled`, which would take the keyboard's place away from whoever pressed it.
+  const button = form.querySelector("button");
+  button.setAttribute("aria-disabled", "true");
   agentVersion = "";
   const origins = form.dataset.agentPorts.split(" ").map((port) => `http://127.0.0.1:${port}`);
   // In the click itself, before any await, or the browser takes it for an advertisement.
@@ -255,6 +259,7 @@ async function start(event) {
     sum();
   } finally {
     running = false;
+    button.removeAttribute("aria-disabled");
   }
 }
 
