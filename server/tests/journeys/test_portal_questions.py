@@ -48,7 +48,7 @@ class TestQuestions:
         assert page.click("メッセージ一覧で見る").request.path == "/messages/"
 
     def test_a_code_without_a_question_of_its_own_is_explained(self, django_app: Any) -> None:
-        code = "K-413"
+        code = "L-611"
         assert not any(code in entry.codes for entry in ENTRIES)
         page = django_app.get("/faq/", params={"q": code})
         assert CATALOGUE[code].sentence in page

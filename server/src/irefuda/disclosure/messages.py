@@ -17,9 +17,9 @@ CHAPTERS = {
     "N": "メール",
     "L": "台帳、受付の控え",
 }
-# Who meets these works for the city: the files of the register, the staff's site, the announcements.
+# Who meets these works for the city: the files of the register, the staff's site, waiting cards, announcements.
 STAFF_FAMILIES = frozenset("FS")
-STAFF_CODES = frozenset({"P-820", "P-821", "P-822", "P-823"})
+STAFF_CODES = frozenset({"R-151", "R-154", "R-155", "P-820", "P-821", "P-822", "P-823"})
 _FILLED_IN = re.compile(r"\{([a-z_]+)\}")
 # Sentences that are there only sometimes, where every other gap is one word.
 _MAY_BE_MISSING = {"kept"}
