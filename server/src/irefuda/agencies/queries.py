@@ -9,7 +9,7 @@ import holidays
 from django.conf import settings
 from django.db import connection
 
-from irefuda.agencies.models import Agency, Section
+from irefuda.agencies.models import Agency, Section, SpecialClosure
 from irefuda.ui.clock import JST
 from irefuda_core.calendar import Closed, OfficeHours, Open, state_at
 
@@ -81,6 +81,16 @@ def office_state(agency: Agency, *, now: datetime) -> Open | Closed:
     closures = {closure.closed_on for closure in agency.closures.all() if closure.closed_on >= today}
     hours = OfficeHours(opens=agency.opens_at, closes=agency.closes_at, always_open=agency.always_open)
     return state_at(now, hours, holidays=national_holidays(today.year), closures=closures)
+
+
+def closures(agency: Agency, *, since: date) -> list[SpecialClosure]:
+    """Return the agency's special closures from this day on."""
+    return list(agency.closures.filter(closed_on__gte=since).order_by("closed_on"))
+
+
+def holidays_named(year: int) -> list[tuple[date, str]]:
+    """Return Japan's national holidays of this year and the next, with their names."""
+    return sorted(holidays.country_holidays("JP", years=[year, year + 1], language="ja").items())
 
 
 @cache

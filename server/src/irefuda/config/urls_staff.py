@@ -5,12 +5,17 @@ A row is `StaffPage(path, view, name, roles, …)`, or `OpenPage` for the few th
 
 from irefuda.agencies import urls as _converters  # noqa: F401 -- registers <agency:…> and <category:…>
 from irefuda.cards import views as card_views
+from irefuda.staff import trust
 from irefuda.staff.auth import EVERY_ROLE, OpenPage, Page, StaffPage, paths
 from irefuda.staff.models import Role
-from irefuda.staff.staff_views import members, way_in
+from irefuda.staff.staff_views import members, oversight, settings, way_in
 
 ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
 LOOKS_AT_STAFF = ADMINISTRATOR | {Role.AUDITOR}
+SETS_AGENCIES = frozenset({Role.CONTRACTS, Role.ADMINISTRATOR})
+LOOKS_AT_AGENCIES = SETS_AGENCIES | {Role.HELPDESK, Role.AUDITOR}
+AUDITOR = frozenset({Role.AUDITOR})
+AGENCY = "agencies/<agency:agency>/"
 MEMBER = "members/<uuid:member_id>/"
 
 TABLE: list[Page] = [
@@ -30,6 +35,27 @@ TABLE: list[Page] = [
     StaffPage(MEMBER + "roles/", members.change_roles, "staff-member-roles", ADMINISTRATOR),
     StaffPage(MEMBER + "card/", members.add_card, "staff-member-card", ADMINISTRATOR),
     StaffPage(MEMBER + "end/", members.end_member, "staff-member-end", ADMINISTRATOR),
+    # -- 調達機関の設定
+    StaffPage("agencies/", settings.choose, "staff-agencies", LOOKS_AT_AGENCIES, menu="調達機関の設定"),
+    StaffPage(AGENCY, settings.agency, "staff-agency", LOOKS_AT_AGENCIES),
+    StaffPage(AGENCY + "texts/", settings.texts, "staff-agency-texts", SETS_AGENCIES),
+    StaffPage(AGENCY + "hours/", settings.hours, "staff-agency-hours", SETS_AGENCIES),
+    StaffPage(AGENCY + "policy/", settings.policy, "staff-agency-policy", SETS_AGENCIES),
+    StaffPage(AGENCY + "closures/", settings.close_day, "staff-agency-close", SETS_AGENCIES),
+    StaffPage(AGENCY + "closures/<int:closure_id>/", settings.reopen_day, "staff-agency-reopen", SETS_AGENCIES),
+    # -- 認証局と失効リスト, 監査
+    StaffPage(
+        "trust/",
+        oversight.trust_store(),
+        "staff-trust",
+        LOOKS_AT_AGENCIES,
+        menu="認証局と失効リスト",
+        waiting=lambda actor, now: trust.alarm(now),
+    ),
+    StaffPage("audit/", oversight.search, "staff-audit", AUDITOR, whole=True, menu="監査"),
+    StaffPage("audit/entries/<uuid:entry_id>/", oversight.entry, "staff-audit-entry", AUDITOR, whole=True),
+    StaffPage("audit/consistency/", oversight.consistency, "staff-audit-consistency", AUDITOR, whole=True),
+    StaffPage("audit/export/", oversight.export, "staff-audit-export", AUDITOR, whole=True),
 ]
 
 urlpatterns = paths(TABLE)

@@ -6,14 +6,14 @@ import functools
 import operator
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
-from irefuda.ledger.models import Checkpoint, Entry, Node, Pending
+from irefuda.ledger.models import Checkpoint, Entry, Leaf, Node, Pending
 from irefuda.ui import rows
 from irefuda_core import merkle, receipt
 
@@ -134,3 +134,92 @@ def entries(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Entry]:
 def ids_of_kind(kind: str) -> Iterator[uuid.UUID]:
     """Yield the ids of every entry of this kind, in their order, without keeping them."""
     yield from Entry.objects.filter(kind=kind).order_by("id").values_list("id", flat=True).iterator(chunk_size=2000)
+
+
+# -- for the auditors, who see the log as it is at this moment, not as it was published
+
+
+def entry(entry_id: uuid.UUID) -> Entry | None:
+    """Return one entry, or None."""
+    return Entry.objects.filter(id=entry_id).first()
+
+
+def entry_of_hash(entry_hash: str) -> Entry | None:
+    """Return the entry with this hash (hexadecimal), or None."""
+    return Entry.objects.filter(entry_hash=entry_hash).first()
+
+
+def place(entry_id: uuid.UUID) -> int | None:
+    """Return the entry's place, or None while it waits for one."""
+    return _place(entry_id)
+
+
+def including_checkpoint(seq: int) -> Checkpoint | None:
+    """Return the first signed head that includes this place."""
+    return Checkpoint.objects.filter(size__gt=seq).order_by("size").first()
+
+
+def checkpoint(size: int) -> Checkpoint | None:
+    """Return the signed head of this size, or None."""
+    return Checkpoint.objects.filter(size=size).first()
+
+
+def checkpoints(*, limit: int) -> list[Checkpoint]:
+    """Return the newest signed heads, the newest first."""
+    return list(Checkpoint.objects.order_by("-size")[:limit])
+
+
+def consistency_of_heads(*, old: int, new: int) -> list[bytes]:
+    """Return the proof that the log of size `new` begins with the log of size `old`.
+
+    :raises ValueError: unless 0 < old <= new
+    """
+    path: list[bytes] = with_nodes(lambda read: merkle.consistency_proof(old, new, read))
+    return path
+
+
+def span(
+    *, since: datetime | None, until: datetime | None, wait: timedelta = receipt.PROMISE
+) -> tuple[Checkpoint | None, Checkpoint | None]:
+    """Return the last head signed before `since`, and the first one signed `wait` after `until` (or else the newest).
+
+    Entries of the period have their places between the two: nothing is placed before it is recorded, nor later than
+    `wait` afterwards.
+    """
+    before = Checkpoint.objects.filter(signed_at__lt=since).order_by("-size").first() if since else None
+    after = Checkpoint.objects.filter(signed_at__gte=until + wait).order_by("size").first() if until else None
+    return before, after or latest_checkpoint()
+
+
+def placed(
+    *, kind: str, since: datetime | None, until: datetime | None, below: int | None, limit: int
+) -> list[tuple[int, Entry]]:
+    """Return entries of a period by place, the newest first, below a place: page by page, whatever the log's length."""
+    # A sequencer that stood still for days must hide nothing from an auditor.
+    before, after = span(since=since, until=until, wait=timedelta(days=14))
+    leaves = Leaf.objects.select_related("entry").order_by("-seq")
+    if before is not None:
+        leaves = leaves.filter(seq__gte=before.size)
+    if after is not None:
+        leaves = leaves.filter(seq__lt=after.size)
+    if below is not None:
+        leaves = leaves.filter(seq__lt=below)
+    if since is not None:
+        leaves = leaves.filter(entry__recorded_at__gte=since)
+    if until is not None:
+        leaves = leaves.filter(entry__recorded_at__lt=until)
+    if kind:
+        leaves = leaves.filter(entry__kind__startswith=kind)
+    return [(leaf.seq, leaf.entry) for leaf in leaves[:limit]]
+
+
+def waiting() -> list[Entry]:
+    """Return the entries that have no place yet, the oldest first."""
+    return [row.entry for row in Pending.objects.select_related("entry").order_by("entry__recorded_at")[:100]]
+
+
+def leaves_between(start: int, end: int) -> Iterator[tuple[int, Entry]]:
+    """Yield place and entry from `start` up to, not including, `end`, without keeping them."""
+    leaves = Leaf.objects.select_related("entry").filter(seq__gte=start, seq__lt=end).order_by("seq")
+    for leaf in leaves.iterator(chunk_size=500):
+        yield leaf.seq, leaf.entry

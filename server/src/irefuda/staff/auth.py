@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, get_resolver, path, reverse
 
@@ -23,7 +24,7 @@ from irefuda.ui import clock
 from irefuda.ui.pages import refusal_page
 from irefuda_core.refusal import Refused, refusal
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 EVERY_ROLE = frozenset(Role)
 
 
@@ -106,7 +107,7 @@ class OnlyStaffPages:
 
 def _guarded(page: Page) -> View:
     @functools.wraps(page.view)
-    def wrapped(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         try:
             if isinstance(page, OpenPage):
                 return page.view(request, **kwargs)

@@ -300,6 +300,17 @@ def end_member(*, deed: Deed, member_id: uuid.UUID) -> None:
         record(deed, kind="staff.member_ended", subject=subject_of(member.id), changes=changes)
 
 
+@transaction.atomic
+def note_export(*, deed: Deed, first: date, last: date) -> None:
+    """Write down that an auditor takes a copy of a period of the ledger, and why.
+
+    :raises Refused: S-908
+    """
+    if begin(deed, Role.AUDITOR):
+        period = f"{first.isoformat()}から{last.isoformat()}まで"
+        record(deed, kind="staff.ledger_exported", subject="ledger", changes=[("台帳の持ち出し", "", period)])
+
+
 # -- what a page shows before, and the deed writes down after
 
 

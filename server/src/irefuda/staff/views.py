@@ -10,6 +10,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from irefuda.staff import queries
 from irefuda.staff.forms import Reasoned
 from irefuda.staff.operations import Actor, Change, Deed, digest
 from irefuda.ui import clock
@@ -50,6 +51,15 @@ def change(
         return _with_reasons(request, template, page, [refusal("S-909")])
     page |= {"changes": rows, "act": uuid.uuid4(), "seen": digest(rows), "reason": form.cleaned_data["reason"]}
     return render(request, "staff/check.html", page)
+
+
+def deed_is_done(request: HttpRequest) -> bool:
+    """Return whether the deed that this page names is done: the page was sent twice, and what it was about may be gone."""
+    try:
+        act = uuid.UUID(request.POST.get("act", ""))
+    except ValueError:
+        return False
+    return queries.is_done(act)
 
 
 def _with_reasons(

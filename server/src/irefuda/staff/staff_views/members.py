@@ -19,7 +19,7 @@ from irefuda.staff import auth, operations, queries
 from irefuda.staff.forms import CodeForm, EndForm, MemberForm, NewCardForm, NewMemberForm, RolesForm, code_of
 from irefuda.staff.models import StaffMember
 from irefuda.staff.operations import Actor
-from irefuda.staff.views import change
+from irefuda.staff.views import change, deed_is_done
 from irefuda.ui import clock
 from irefuda_core.refusal import Refused, refusal
 
@@ -125,12 +125,13 @@ def add_member(request: HttpRequest, actor: Actor) -> HttpResponse:
     title = "職員を追加する"
     if asked := _ask_code(request, actor, title):
         return asked
+    # Its code is used up: nothing else could be told.
+    if deed_is_done(request):
+        return redirect(f"{reverse('staff-members')}?done")
     code = _asked_code(request)
     choices = _agencies(actor)
     if request.method == "POST":
         form = NewMemberForm(request.POST, **choices)
-        if operations_done := _done_before(request):
-            return operations_done
     proven = _waiting(code)
     if request.method != "POST":
         form = NewMemberForm(initial={"name": proven.card.holder_name.replace("　", " ")}, **choices)
@@ -157,15 +158,6 @@ def add_member(request: HttpRequest, actor: Actor) -> HttpResponse:
         card=proven.card,
         authority=proven.authority_name,
     )
-
-
-def _done_before(request: HttpRequest) -> HttpResponse | None:
-    """Return the way on when the deed that this page names is done already: its code is used up, so nothing else can be told."""
-    try:
-        act = uuid.UUID(request.POST.get("act", ""))
-    except ValueError:
-        return None
-    return redirect(f"{reverse('staff-members')}?done") if queries.is_done(act) else None
 
 
 @require_http_methods(GET_POST)
@@ -220,7 +212,7 @@ def add_card(request: HttpRequest, actor: Actor, member_id: uuid.UUID) -> HttpRe
         return asked
     code = _asked_code(request)
     done_url = reverse("staff-member", args=[found.id])
-    if _done_before(request):
+    if deed_is_done(request):
         return redirect(f"{done_url}?done")
     proven = _waiting(code)
     form = NewCardForm(request.POST) if request.method == "POST" else NewCardForm(initial={"end_others": True})
@@ -248,7 +240,7 @@ def add_card(request: HttpRequest, actor: Actor, member_id: uuid.UUID) -> HttpRe
 def end_member(request: HttpRequest, actor: Actor, member_id: uuid.UUID) -> HttpResponse:
     """「利用を終える」."""
     done_url = reverse("staff-member", args=[member_id])
-    if request.method == "POST" and _done_before(request):
+    if deed_is_done(request):
         return redirect(f"{done_url}?done")
     found = _living(actor, member_id)
     form = EndForm(request.POST) if request.method == "POST" else EndForm()
