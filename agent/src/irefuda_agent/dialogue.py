@@ -10,7 +10,7 @@ from typing import Any
 from irefuda_agent.renewal import ASKED, Renewal, addressee_sections, is_well_asked
 from irefuda_agent.settings import Settings, Site, is_one_line
 from irefuda_agent.version import VERSION
-from irefuda_core.documents import Document, UnknownDocument, read_document
+from irefuda_core.documents import Document, UnknownDocument, card_handover, read_document
 from irefuda_core.refusal import Refused, refusal
 
 MAX_OPEN = 16
@@ -51,14 +51,14 @@ class Dialogues:
     """The popups that are open now, each under an unguessable name."""
 
     def __init__(self) -> None:
-        self._open: dict[str, Dialogue] = {}
+        self.open: dict[str, Dialogue] = {}
 
     def start(self) -> str:
         """Return the name of a new dialogue; the oldest is forgotten when there are too many."""
-        while len(self._open) >= MAX_OPEN:
-            self.end(next(iter(self._open)))
+        while len(self.open) >= MAX_OPEN:
+            self.end(next(iter(self.open)))
         name = secrets.token_urlsafe(24)
-        self._open[name] = Dialogue()
+        self.open[name] = Dialogue()
         return name
 
     def named(self, name: object) -> Dialogue:
@@ -66,14 +66,14 @@ class Dialogues:
 
         :raises Refused: when there is none of this name
         """
-        dialogue = self._open.get(name) if isinstance(name, str) else None
+        dialogue = self.open.get(name) if isinstance(name, str) else None
         if dialogue is None:
             raise Refused(refusal("C-219"))
         return dialogue
 
     def end(self, name: str) -> None:
         """Forget the dialogue, and end what goes on in it."""
-        if (dialogue := self._open.pop(name, None)) is not None:
+        if (dialogue := self.open.pop(name, None)) is not None:
             dialogue.close()
 
 
@@ -147,6 +147,7 @@ def _text(message: dict[str, Any], key: str, max_length: int) -> str:
 def shown_to_person(request: Request, settings: Settings) -> dict[str, Any]:
     """Return what the page shows: who asks, what for, the 合言葉, and every field of a document to be signed."""
     document = request.document
+    kind = document.type if document else card_handover if request.renewal else None
     return {
         "kind": request.kind,
         # Told to the person; the site hears it only with what the person sends it.
@@ -158,6 +159,6 @@ def shown_to_person(request: Request, settings: Settings) -> dict[str, Any]:
         "passphrase": settings.passphrase,
         "fingerprint": request.fingerprint,
         "person_in_charge": document.values.get("person_in_charge", "") if document else "",
-        "title": document.type.title if document else "",
+        "title": kind.title if kind else "",
         "sections": document.sections if document else addressee_sections(request.renewal),
     }

@@ -82,7 +82,7 @@ class Renewing:
             "certificate": base64.b64encode(certificate.der).decode(),
             "person_in_charge": renewal.person,
         }
-        return {"step": renewal.step, "tell": told}
+        return {"step": renewal.step, "fingerprint": certificate.fingerprint, "tell": told}
 
     def hear(self, origin: object, message: object) -> dict[str, Any]:
         """Take the site's last message and answer what to show."""
@@ -90,7 +90,7 @@ class Renewing:
         document = self.renewal.document
         if document is None:
             return {"step": self.renewal.step}
-        sections = [("文書", document.envelope), *document.sections]
+        sections = [*document.sections, ("文書", document.envelope)]
         return {
             "step": self.renewal.step,
             "title": document.type.title,
