@@ -16,8 +16,8 @@ from pki_builder import POLICY, Authority, Issued, sign
 from irefuda.agencies.models import Agency, Category, Section
 from irefuda.cards import operations as cards
 from irefuda.cards.models import RevocationListRecord, TrustedAuthority, TrustVersion
-from irefuda.registration import operations
-from irefuda.registration.models import Draft, RegisteredCard
+from irefuda.registration import changes, operations, queries
+from irefuda.registration.models import Draft, DraftKind, Event, RegisteredCard
 from irefuda.suppliers.models import Supplier
 from irefuda.ui import clock
 from irefuda_core import documents, jws, trust
@@ -143,6 +143,8 @@ def ledger_key() -> bytes:
 
 
 APPLICATION = documents.registration_application.typ("practice")
+CHANGE = documents.registration_change.typ("practice")
+CODES = ("111111", "222222")
 
 
 def make_presenter(
@@ -184,3 +186,56 @@ def press_register(city: City, card: Issued, draft: Draft, *, now: datetime, jws
 def registered(city: City, card: Issued, *, now: datetime, **typed: str) -> RegisteredCard:
     """Return the card's registration, from the look-up on."""
     return press_register(city, card, prepare(city, card, now=now, **typed), now=now)
+
+
+def state_of(city: City, card: Issued, *, now: datetime) -> changes.State:
+    """Return what is registered for this card."""
+    found = queries.card_of(section=city.section, fingerprint=cards.read(card.der).fingerprint)
+    assert found is not None
+    return changes.state_of(found, now=now)
+
+
+def prepare_change(
+    city: City, card: Issued, *, now: datetime, state: changes.State | None = None, **typed: str
+) -> Draft:
+    """Return the card's draft of 変更 with the document that it is asked to sign; `typed` by the document's keys."""
+    state = state or state_of(city, card, now=now)
+    values = {**changes.values_of(state.answers), **typed}
+    company = {**state.company, **{name: values[name] for name in changes.COMPANY_ITEMS}}
+    answers = operations.Answers(
+        operations.contact_of(values, "rep"), operations.contact_of(values, "card_office"), company
+    )
+    changes.prepare_change(
+        state=state,
+        presenter=make_presenter(card),
+        answers=answers,
+        typed={},
+        based_on=state.based_on,
+        rules_now=now,
+        now=now,
+    )
+    draft = queries.bare_draft_of(
+        section=city.section, fingerprint=state.card.fingerprint, now=now, kind=DraftKind.CHANGE
+    )
+    assert draft is not None
+    return draft
+
+
+def press_change(
+    city: City, card: Issued, draft: Draft, *, now: datetime, jws: str = "", codes: tuple[str, str] = CODES
+) -> Event:
+    """Return what 「変更」 makes of a prepared draft."""
+    return changes.change_registration(
+        section=city.section,
+        presenter=make_presenter(card),
+        draft_id=draft.id,
+        jws=jws or sign_document(card, draft.document, CHANGE),
+        now=now,
+        salt=bytes(16),
+        codes=codes,
+    )
+
+
+def changed(city: City, card: Issued, *, now: datetime, **typed: str) -> Event:
+    """Return the 変更 of a registered card, from the form on."""
+    return press_change(city, card, prepare_change(city, card, now=now, **typed), now=now)

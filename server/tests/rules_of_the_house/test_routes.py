@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from announcing import announced
-from builders import CONTACT, City, make_authority, make_city, make_supplier, make_token, sign_document
+from builders import CONTACT, City, changed, make_authority, make_city, make_supplier, make_token, sign_document
 from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
@@ -35,7 +35,7 @@ from irefuda.cards import operations as cards
 from irefuda.ledger import keys, sequencer
 from irefuda.notices.models import Notice, PracticeMail
 from irefuda.registration import operations
-from irefuda.registration.models import RegisteredCard
+from irefuda.registration.models import Event, RegisteredCard
 from irefuda.ui import clock
 
 ROLES = ("nobody", "proven", "owner", "stranger")
@@ -69,6 +69,11 @@ def of_card(card: uuid.UUID) -> dict[str, Any]:
     return {**SECTION, "card_id": card}
 
 
+def of_event(card: uuid.UUID) -> dict[str, Any]:
+    """Return the 変更 of this card, which `owned` has given the card's number."""
+    return {**SECTION, "event_id": card}
+
+
 def of_notice(card: uuid.UUID) -> dict[str, Any]:
     """Return a notice in the inbox of this card."""
     inbox = RegisteredCard.objects.get(id=card).fingerprint
@@ -81,6 +86,7 @@ def given(**arguments: Any) -> Callable[[uuid.UUID], dict[str, Any]]:
 
 # Whoever has no session is refused with the reason T-301; what is another's is not there (404).
 MINE_ONLY = ("403 T-301", "404", "200", "404")
+REGISTERED_ONLY = ("403 T-301", "403 R-120", "200", "200")
 PROVEN_ONLY = ("403 T-301", "200", "200", "200")
 
 ROUTES: dict[str, dict[str, Route]] = {
@@ -135,6 +141,18 @@ ROUTES: dict[str, dict[str, Route]] = {
         "renewal-stopped": Route("302", arguments=of_section),
         # The owner's card has not come by 更新.
         "renewal-done": Route(("403 T-301", "404", "404", "404"), arguments=of_card),
+        "change-present": Route(post="403 K-421", arguments=of_section),
+        "change-form": Route(REGISTERED_ONLY, post=("403 T-301", "403 R-120", "302", "302"), arguments=of_section),
+        # Without a draft the way leads back to the form.
+        "change-check": Route(("403 T-301", "403 R-120", "302", "302"), arguments=of_section),
+        "change-submit": Route(post=("403 T-301", "404", "404", "404"), arguments=of_section),
+        "change-done": Route(MINE_ONLY, arguments=of_event),
+        "change-print": Route(MINE_ONLY, arguments=of_event),
+        "change-pdf": Route(MINE_ONLY, arguments=of_event),
+        "change-receipt": Route(MINE_ONLY, arguments=of_event),
+        "change-address": Route(REGISTERED_ONLY, post=("403 T-301", "403 R-120", "302", "302"), arguments=of_section),
+        "change-address-send": Route(post=("403 T-301", "403 R-120", "302", "302"), arguments=of_section),
+        "change-history": Route(REGISTERED_ONLY, arguments=of_section),
         # Each sees its own start page; the card that is not registered is told so.
         "start": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
         # マイページ and the inbox: of the card, wherever it is registered.
@@ -234,6 +252,9 @@ def owned(city, authority):
     stranger = authority.card(company="別の商会株式会社", serial=1002)
     mine = registered(city, owner, "990000001", "（株）テスト商会01")
     registered(city, stranger, "990000002", "別の商会株式会社")
+    made = changed(city, owner, now=clock.now(), rep_person="代表 次郎")
+    # Under the card's number, which is what the addresses of the table are made of.
+    Event.objects.filter(id=made.id).update(id=mine.id)
     return mine.id, {"nobody": None, "proven": authority.card(serial=1003), "owner": owner, "stranger": stranger}
 
 

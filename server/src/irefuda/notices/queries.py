@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
-from irefuda.notices.models import Notice, PracticeMail, ReadMark
+from irefuda.notices.models import Notice, PracticeMail, ReadMark, State
 
 PRACTICE_MAILS_SHOWN = 100
 PAGE = 50
+# How far back an address is looked for among the notices of an inbox.
+LATEST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ def inbox_page(of: Inbox, *, page: int) -> InboxPage:
 def inbox_notice(of: Inbox, notice_id: uuid.UUID) -> Notice | None:
     """Return one notice of an inbox, or None; another's is as good as not there."""
     return _with_read(of).filter(id=notice_id).first()
+
+
+def undelivered(*, inboxes: Collection[str], addresses: Collection[str]) -> list[str]:
+    """Return which of these addresses the last mail of these inboxes did not reach for good."""
+    over = inbox(*inboxes).filter(to__in=addresses, state__in=[State.SENT, State.FAILED])
+    # The latest one of each address comes last, and stays.
+    last = dict(reversed(over.values_list("to", "state")[:LATEST]))
+    return [address for address in addresses if last.get(address) == State.FAILED]
 
 
 def told(names: Collection[str]) -> set[str]:

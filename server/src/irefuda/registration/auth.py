@@ -17,14 +17,16 @@ from irefuda.ui import clock
 from irefuda_core.calendar import Closed
 from irefuda_core.refusal import Refused, refusal
 
-SAVED = "「利用者登録」の画面で入力した内容は保存されています。"
+SAVED = "「{screen}」の画面で入力した内容は保存されています。"
 NOT_SAVED = "いま送られた内容は保存されていません。"
 
 
-def presenter(request: HttpRequest, *, now: datetime, saved: bool | None = None) -> Presenter:
+def presenter(
+    request: HttpRequest, *, now: datetime, saved: bool | None = None, screen: str = "利用者登録"
+) -> Presenter:
     """Return who acts, after judging the session's certificate against today's revocations.
 
-    `saved` says whether what this request brings outlives the refusal; None when it brings nothing typed.
+    `saved` says whether what this request brings into this screen outlives the refusal; None when it brings nothing typed.
 
     :raises Refused: T-301 without a session; K-4xx when the card is no longer good
     """
@@ -32,7 +34,7 @@ def presenter(request: HttpRequest, *, now: datetime, saved: bool | None = None)
     if session is None:
         kept = bool(request.ended_card) if saved is None else saved  # type: ignore[attr-defined]
         lost = NOT_SAVED if saved is False and request.method == "POST" else ""
-        raise Refused(refusal("T-301", kept=SAVED if kept else lost))
+        raise Refused(refusal("T-301", kept=SAVED.format(screen=screen) if kept else lost))
     proven = cards.check_still_good(der=session.certificate, audience="supplier", now=now)
     return Presenter(
         card=proven.card,
@@ -64,7 +66,14 @@ def registered_card(*, section: Section, fingerprint: str) -> RegisteredCard:
 
     :raises Refused: with the reason why this card may not log in here
     """
-    card = queries.card_of(section=section, fingerprint=fingerprint)
+    return active(queries.card_of(section=section, fingerprint=fingerprint))
+
+
+def active(card: RegisteredCard | None) -> RegisteredCard:
+    """Return the card if it is registered and in use.
+
+    :raises Refused: with the reason why this card may not log in here
+    """
     if card is None:
         raise Refused(refusal("R-120"))
     operations.refuse_unless_active(card.status)

@@ -1,9 +1,9 @@
-"""The three forms of 登録: 資格審査情報検索, 代表窓口情報, ICカード利用部署情報 (manual 1.2)."""
+"""The forms of 登録 and 変更: 資格審査情報検索, 企業情報, 代表窓口情報, ICカード利用部署情報, 確認コード (manual 1.2, 1.3)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -26,6 +26,8 @@ class CleanedField(forms.CharField):
         # Django's own check for NUL would answer before the rulebook, which refuses every control character with its code.
         self.validators.clear()
         self.cleaner = cleaner
+        # What is registered is right as it stands, also where a register has it in a way that nobody could type.
+        self.unchanged = ""
         self.widget.attrs["autocomplete"] = autocomplete
 
     def clean(self, value: Any) -> str:
@@ -36,6 +38,8 @@ class CleanedField(forms.CharField):
         typed = super().clean(value)
         if not typed:
             return ""
+        if typed == self.unchanged.strip():
+            return self.unchanged
         try:
             return self.cleaner(typed)
         except text.InvalidText as invalid:
@@ -90,6 +94,65 @@ class SupplierLookup(forms.Form):
         super().__init__(*args, **kwargs)
         if not needs_password:
             del self.fields["login_id"], self.fields["password"]
+
+
+class ChangedCompany(forms.Form):
+    """The items of 企業情報 that 変更 can change."""
+
+    representative_phone = CleanedField(
+        label="代表電話番号",
+        cleaner=text.clean_phone,
+        missing="代表電話番号を入力してください。",
+        help_text="半角　例：03-0000-0000",
+        autocomplete="tel",
+    )
+    representative_fax = CleanedField(
+        label="代表FAX番号",
+        cleaner=text.clean_phone,
+        missing="代表FAX番号を入力してください。",
+        help_text="半角　例：03-0000-0000",
+    )
+    branch_name = CleanedField(
+        label="支店名等",
+        cleaner=_line(30),
+        missing="支店名等を入力してください。支店などがないときは「本店」と入力します。",
+        help_text="30文字以内。支店などがないときは「本店」と入力します。",
+    )
+
+    def __init__(self, *args: Any, fax_required: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["representative_fax"].required = fax_required
+
+    def company(self) -> dict[str, str]:
+        """Return the three items as they are stored."""
+        return {name: self.cleaned_data[name] for name in self.fields}
+
+
+def keep_unchanged(form: forms.Form, registered: Mapping[str, str]) -> None:
+    """Let every field take what is registered as it is."""
+    for name, field in form.fields.items():
+        assert isinstance(field, CleanedField)
+        field.unchanged = registered[name.removesuffix("_again")]
+
+
+def _six_digits(typed: str) -> str:
+    value = re.sub(r"[\s-]", "", text.to_half_width(typed))
+    if not re.fullmatch(r"[0-9]{6}", value):
+        raise forms.ValidationError("確認コードは、メールに書かれた6桁の数字です。")
+    return value
+
+
+class AddressCode(forms.Form):
+    """確認コード of a new mail address."""
+
+    code = CleanedField(
+        label="確認コード",
+        cleaner=_six_digits,
+        missing="確認コードを入力してください。",
+        help_text="メールに書かれた6桁の数字",
+        autocomplete="one-time-code",
+        widget=forms.TextInput(attrs={"inputmode": "numeric"}),
+    )
 
 
 class Contact(forms.Form):

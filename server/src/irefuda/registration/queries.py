@@ -220,9 +220,9 @@ def unverified_of(card: RegisteredCard) -> list[UnverifiedAddress]:
     return list(of_company.union(of_card, all=True).order_by("id"))
 
 
-def event_from_draft(*, card: RegisteredCard, draft_id: uuid.UUID) -> Event | None:
+def event_from_draft(*, section: Section, draft_id: uuid.UUID, fingerprint: str) -> Event | None:
     """Return what this draft of 変更 has already become, or None."""
-    return Event.objects.filter(card=card, draft=draft_id).first()
+    return Event.objects.filter(draft=draft_id, card__fingerprint=fingerprint, card__section=section).first()
 
 
 def own_event(*, section: Section, event_id: uuid.UUID, fingerprint: str) -> Event | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,10 @@ from irefuda.agencies.models import Category, Section
 from irefuda.cards import auth as card_auth
 from irefuda.cards import operations as cards
 from irefuda.registration import auth
-from irefuda.ui import clock
+from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
 from irefuda_core import text
-from irefuda_core.refusal import Refused
+from irefuda_core.refusal import Refused, refusal
 
 View = Callable[..., HttpResponse]
 
@@ -87,3 +88,35 @@ def prove(request: HttpRequest, section: Section) -> None:
         now=now,
     )
     card_auth.begin(request, proven, person_in_charge=person, now=now)
+
+
+def pdf_answer(
+    request: HttpRequest, section: Section, shown: HttpResponse, *, attachments: dict[str, bytes], back_url: str
+) -> HttpResponse:
+    """Return a print page as a PDF that carries the signed documents, or the reason why there is none."""
+    try:
+        made = pdf.make(shown.content.decode(), attachments=attachments)
+    except pdf.PdfNotMade:
+        return refusal_page(
+            request,
+            [refusal("P-808")],
+            status=503,
+            heading="PDFを作れませんでした",
+            section=section,
+            back_url=back_url,
+            back_label="「印刷」の画面へ",
+        )
+    return HttpResponse(
+        made,
+        content_type="application/pdf",
+        headers={"Content-Disposition": 'inline; filename="user.pdf"'},
+    )
+
+
+def receipt_answer(bundle: Mapping[str, object]) -> HttpResponse:
+    """Return the receipt file that `irefuda-verify receipt` checks offline."""
+    return HttpResponse(
+        json.dumps(bundle, ensure_ascii=False, indent=1),
+        content_type="application/json",
+        headers={"Content-Disposition": 'attachment; filename="receipt.json"'},
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import uuid
 from typing import Any
@@ -16,12 +15,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from irefuda.agencies.models import Category, Section
 from irefuda.ledger import queries as ledger
 from irefuda.notices import queries as inboxes
-from irefuda.registration import account, auth, operations, queries, renewals
+from irefuda.registration import account, auth, changes, operations, queries, renewals
 from irefuda.registration.forms import Contact, SupplierLookup
-from irefuda.registration.models import Draft, RegisteredCard
-from irefuda.registration.section_pages import go, in_section, page, prove, rules_time
-from irefuda.ui import clock, pdf
-from irefuda.ui.pages import refusal_page
+from irefuda.registration.models import CardStatus, Draft, RegisteredCard
+from irefuda.registration.section_pages import go, in_section, page, pdf_answer, prove, receipt_answer, rules_time
+from irefuda.ui import clock
 from irefuda_core import documents
 from irefuda_core.card_life import days_left
 from irefuda_core.refusal import Refusal, Refused, refusal
@@ -290,13 +288,35 @@ def done(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResp
     return page(request, "done", section, registered=card)
 
 
-def _print_context(card: RegisteredCard) -> dict[str, Any]:
-    return {
+def _print_page(
+    request: HttpRequest, section: Section, card_id: uuid.UUID, **more: Any
+) -> tuple[RegisteredCard, HttpResponse]:
+    presenter = auth.presenter(request, now=clock.now())
+    card = queries.own_card(section=section, card_id=card_id, fingerprint=presenter.card.fingerprint)
+    if card is None:
+        raise Http404
+    document, unverified = renewals.user_information(card), {}
+    waits = card.status in (CardStatus.PROVISIONAL, CardStatus.REJECTED)
+    if changed := bool(card.changes or card.registration.changes) and not waits:
+        state = changes.state_of(card, now=clock.now())
+        document = changes.present_document(state, presenter, person=card.person_in_charge)
+        unverified = state.unverified
+    context = {
         "registered": card,
-        "document": renewals.user_information(card),
+        "document": document,
+        "changed": changed,
+        "unverified": unverified,
+        "deed": card,
         # Against the published head only: a place in a newer one would tell how many others have applied meanwhile.
         "proof": ledger.proof(card.ledger_entry, clock.now()),
+        "pdf_url": _address("registration-pdf", section, card_id),
+        "receipt_url": _address("registration-receipt", section, card_id),
     }
+    return card, page(request, "print", section, **context, **more)
+
+
+def _address(name: str, section: Section, card_id: uuid.UUID) -> str:
+    return reverse(name, args=[section.agency.code, Category(section.category), card_id])
 
 
 def _signed_by_cards(card: RegisteredCard) -> dict[str, bytes]:
@@ -309,33 +329,17 @@ def _signed_by_cards(card: RegisteredCard) -> dict[str, bytes]:
 @in_section
 def print_page(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """「利用者情報」 for the printer, with the receipt; the proof appears at the same address."""
-    card = _own_card(request, section, card_id)
-    return page(request, "print", section, **_print_context(card))
+    return _print_page(request, section, card_id)[1]
 
 
 @require_GET
 @in_section
 def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Return the same page as a PDF that carries the signed application."""
-    card = _own_card(request, section, card_id)
-    shown = page(request, "print", section, pdf=True, **_print_context(card))
-    try:
-        made = pdf.make(shown.content.decode(), attachments=_signed_by_cards(card))
-    except pdf.PdfNotMade:
-        return refusal_page(
-            request,
-            [refusal("P-808")],
-            status=503,
-            heading="PDFを作れませんでした",
-            section=section,
-            back_url=reverse("registration-print", args=[section.agency.code, Category(section.category), card_id]),
-            back_label="「印刷」の画面へ",
-        )
-    return HttpResponse(
-        made,
-        content_type="application/pdf",
-        headers={"Content-Disposition": 'inline; filename="user.pdf"'},
-    )
+    card, shown = _print_page(request, section, card_id, pdf=True)
+    attachments = _signed_by_cards(card)
+    back_url = _address("registration-print", section, card_id)
+    return pdf_answer(request, section, shown, attachments=attachments, back_url=back_url)
 
 
 @require_GET
@@ -343,12 +347,7 @@ def print_pdf(request: HttpRequest, section: Section, card_id: uuid.UUID) -> Htt
 def receipt(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
     """Return the receipt file that `irefuda-verify receipt` checks offline."""
     card = _own_card(request, section, card_id)
-    bundle = queries.receipt_bundle(card, now=clock.now())
-    return HttpResponse(
-        json.dumps(bundle, ensure_ascii=False, indent=1),
-        content_type="application/json",
-        headers={"Content-Disposition": 'attachment; filename="receipt.json"'},
-    )
+    return receipt_answer(queries.receipt_bundle(card, now=clock.now()))
 
 
 @require_http_methods(["GET", "POST"])
@@ -370,6 +369,7 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
     now = clock.now()
     presenter = auth.presenter(request, now=now)
     card = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
+    state = changes.state_of(card, now=now)
     return page(
         request,
         "start",
@@ -379,6 +379,9 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
         person=presenter.person_in_charge,
         expires_in_days=days_left(card.expires_at, now=now),
         unread=inboxes.unread(account.inbox_of(fingerprint=presenter.card.fingerprint)),
+        company=state.company,
+        unverified=state.unverified,
+        undelivered=changes.undelivered(state),
     )
 
 

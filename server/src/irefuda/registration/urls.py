@@ -4,6 +4,7 @@ from django.urls import path
 
 from irefuda.agencies.urls import SECTION
 from irefuda.registration import account_views as account
+from irefuda.registration import change_views as changes
 from irefuda.registration import renewal_views as renewal
 from irefuda.registration import supplier_views as views
 
@@ -26,6 +27,17 @@ urlpatterns = [
     path(SECTION + "renewal/renew/", renewal.renew, name="renewal-renew"),
     path(SECTION + "renewal/stopped/", renewal.stopped, name="renewal-stopped"),
     path(SECTION + "renewal/done/<uuid:card_id>/", renewal.done, name="renewal-done"),
+    path(SECTION + "change/present/", changes.present, name="change-present"),
+    path(SECTION + "change/", changes.enter_changes, name="change-form"),
+    path(SECTION + "change/check/", changes.check_changes, name="change-check"),
+    path(SECTION + "change/submit/", changes.change, name="change-submit"),
+    path(SECTION + "change/done/<uuid:event_id>/", changes.done, name="change-done"),
+    path(SECTION + "change/print/<uuid:event_id>/", changes.print_page, name="change-print"),
+    path(SECTION + "change/print/<uuid:event_id>/user.pdf", changes.print_pdf, name="change-pdf"),
+    path(SECTION + "change/print/<uuid:event_id>/receipt.json", changes.receipt, name="change-receipt"),
+    path(SECTION + "change/address/", changes.verify_address, name="change-address"),
+    path(SECTION + "change/address/send/", changes.send_code, name="change-address-send"),
+    path(SECTION + "change/history/", changes.history, name="change-history"),
     path(SECTION + "login/", views.log_in, name="login"),
     path(SECTION + "start/", views.start, name="start"),
     path("logout/", views.log_out, name="logout"),
