@@ -106,7 +106,7 @@ function showClock(whose, ahead) {
     if (states.clock !== "bad") show("clock", "good", ["サーバの時計と合っています。"]);
     return;
   }
-  const minutes = Math.floor(Math.abs(ahead) / MINUTE);
+  const minutes = Math.round(Math.abs(ahead) / MINUTE);
   show("clock", "bad", [
     `このパソコン（${whose}）の時計が、サーバより約${minutes}分${ahead > 0 ? "進んで" : "遅れて"}います。`,
     "パソコンの「日付と時刻」の設定で、時刻を自動で合わせてください。受付の時刻はサーバの時計で決まりますが、ずれているとICカードの有効期間を正しく確かめられません。",
@@ -229,7 +229,7 @@ function sum() {
   summary.dataset.state = bad ? "bad" : open ? "yet" : "good";
   summary.textContent = words;
   document.querySelector("[data-code]").textContent = checkCode({
-    states, codes, ...thisBrowser(), version: agentVersion, minutesOff: serverAhead === null ? null : -serverAhead / MINUTE,
+    states, codes, ...thisBrowser(), version: agentVersion, minutesOff: serverAhead === null ? null : Math.round(-serverAhead / MINUTE),
   });
   const moment = new Date(Date.now() + (serverAhead ?? 0));
   document.querySelector("[data-checked-at]").textContent = moment.toLocaleString("ja-JP", { timeZone: "Asia/Tokyo", dateStyle: "long", timeStyle: "short" });
