@@ -13,7 +13,7 @@ from django.db import transaction
 from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
 from irefuda.notices import delivery, operations
-from irefuda.registration import card_notices
+from irefuda.registration import card_notices, renewals
 from irefuda.registration import operations as registration
 from irefuda.ui.stopping import StopRequest
 
@@ -59,4 +59,15 @@ def register_card(section: int, certificate: str, draft: str, jws: str, now: str
         rules_now=datetime.fromisoformat(now),
         now=datetime.fromisoformat(now),
         salt=bytes(16),
+    )
+
+
+def renew_card(section: int, renewal: str, browser: str, jws: str, now: str, salt: str) -> None:
+    renewals.renew_card(
+        section=Section.objects.select_related("agency").get(id=section),
+        renewal_id=uuid.UUID(renewal),
+        browser=browser,
+        jws_text=jws,
+        now=datetime.fromisoformat(now),
+        salt=bytes.fromhex(salt),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,6 @@ from irefuda_core import canonical, documents
 BROWSER = "r" * 43
 HANDOVER, RENEWAL = (kind.typ("practice") for kind in (documents.card_handover, documents.card_renewal))
 LATER = timedelta(days=1500)
-SALT = bytes(range(16))
 
 
 def newer(city: City, **options: Any) -> Issued:
@@ -89,7 +89,8 @@ def press_renew(
         browser=browser,
         jws_text=jws or sign_document(new, renewal.document, RENEWAL),
         now=now,
-        salt=SALT,
+        # The ledger takes the same document twice only under another salt.
+        salt=uuid.uuid4().bytes,
     )
 
 
