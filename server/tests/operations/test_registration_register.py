@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -24,7 +25,7 @@ from builders import (
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from pki_builder import NOON
 
 from irefuda.ledger.models import Entry, Pending
@@ -505,3 +506,21 @@ def test_the_daily_command_deletes_what_is_over(city, authority, capsys):
     assert "入力の途中の内容 1 件、試行の記録 4 件" in capsys.readouterr().out
     assert Draft.objects.count() == 1
     assert not Session.objects.exists()
+
+
+def test_a_certificate_is_found_by_the_index_beside_many_cards_that_are_over(authority, city):
+    one = registered(city, authority.card(), now=NOON)
+    over = {field.attname: getattr(one, field.attname) for field in RegisteredCard._meta.concrete_fields}
+    over["status"] = CardStatus.CLOSED
+    RegisteredCard.objects.bulk_create(
+        [
+            RegisteredCard(**{**over, "id": uuid.uuid4(), "draft": uuid.uuid4(), "serial": str(10**20 + number)})
+            for number in range(3000)
+        ],
+        batch_size=500,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE registration_registeredcard")
+    this = RegisteredCard.objects.filter(section=city.section, issuer_key=one.issuer_key, serial=one.serial)
+    # As `existing_cards` asks: the index of the constraint holds the living ones only, and cannot serve this.
+    assert "registeredcard_by_certificate" in this.exclude(status=CardStatus.REJECTED).explain()

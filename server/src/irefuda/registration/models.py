@@ -96,7 +96,11 @@ class RegisteredCard(models.Model):
                 name="one_active_card_per_section",
             ),
         ]
-        indexes = [models.Index(fields=["fingerprint", "section"], name="registeredcard_by_fingerprint")]
+        indexes = [
+            models.Index(fields=["fingerprint", "section"], name="registeredcard_by_fingerprint"),
+            # Every step of 登録 asks for this certificate in whatever state; the index of the constraint knows living ones.
+            models.Index(fields=["section", "issuer_key", "serial"], name="registeredcard_by_certificate"),
+        ]
 
     @property
     def company_id(self) -> str:
