@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from parallel import together
 
 from irefuda.agencies.models import Agency, Category, Section
-from irefuda.disclosure import queries
+from irefuda.disclosure import audit, queries
 from irefuda.disclosure.models import Announcement
 from irefuda.ledger.models import Entry
 from irefuda_core.refusal import Refused
@@ -164,6 +164,64 @@ def test_the_database_itself_refuses_what_is_none(values: dict[str, Any]) -> Non
     kept = {"id": ID, "title": "題", "body": "本文", "published_at": NOW, "created_by": "契約課"}
     with pytest.raises(IntegrityError), transaction.atomic():
         Announcement.objects.create(**{**kept, **values})
+
+
+# -- by the audit
+
+
+def differences() -> list[str]:
+    return [str(finding) for finding in audit.findings(NOW)]
+
+
+@pytest.mark.django_db
+class TestAudit:
+    def test_what_was_published_and_withdrawn_agrees_with_its_entries(self, agency: Agency) -> None:
+        until = NOW + timedelta(days=9)
+        announced("休み", announcement_id=ID, agency=agency, category=Category.WORKS, expires_at=until, now=NOW)
+        announced("二", published_at=NOW + timedelta(hours=1), now=NOW)
+        withdrawn(ID, "誤り", now=NOW + timedelta(seconds=1))
+        Announcement.objects.create(id=uuid.UUID(int=8), title="前から", body="x", published_at=NOW, created_by="x")
+        assert differences() == []
+
+    @pytest.mark.parametrize(
+        ("column", "value", "named"),
+        [
+            ("title", "別の題", "title：台帳の文書（announcement.published）と違います。"),
+            ("body", "別の本文", "body：台帳の文書（announcement.published）と違います。"),
+            ("category", "1", "category：台帳の文書（announcement.published）と違います。"),
+            ("created_by", "だれか", "created_by：台帳の文書（announcement.published）と違います。"),
+            ("published_at", NOW - timedelta(days=1), "published_at：台帳の文書（announcement.published）と違います。"),
+            ("expires_at", NOW + timedelta(days=1), "expires_at：台帳の文書（announcement.published）と違います。"),
+            ("ledger_entry", uuid.UUID(int=9), "台帳に記録がありません（announcement.published）。"),
+            ("withdrawn_reason", "別の理由", "reason：台帳の文書（announcement.withdrawn）と違います。"),
+            ("withdrawn_by", "だれか", "withdrawn_by：台帳の文書（announcement.withdrawn）と違います。"),
+            ("withdrawn_at", None, "withdrawn_at：取り下げの日時が、台帳の受付日時と違います。"),
+            ("withdrawal_entry", None, "台帳に記録がありません（announcement.withdrawn）。"),
+        ],
+    )
+    def test_a_changed_column_is_named(self, column: str, value: object, named: str) -> None:
+        announced("休み", announcement_id=ID, now=NOW)
+        withdrawn(ID, "誤り", now=NOW)
+        Announcement.objects.update(**{column: value})
+        assert f"disclosure_announcement {ID}：{named}" in differences()
+
+    def test_a_row_that_was_deleted_and_a_withdrawal_that_was_undone_are_named(self) -> None:
+        announced("休み", announcement_id=ID, now=NOW)
+        withdrawn(ID, "誤り", now=NOW)
+        gone = Announcement.objects.get()
+        undone = {"withdrawn_at": None, "withdrawn_reason": "", "withdrawn_by": "", "withdrawal_entry": None}
+        Announcement.objects.update(**undone)
+        missing = "disclosure_announcement （台帳の記録 {}）：お知らせの行がありません。"
+        assert differences() == [missing.format(gone.withdrawal_entry)]
+        Announcement.objects.all().delete()
+        assert differences() == [missing.format(gone.ledger_entry), missing.format(gone.withdrawal_entry)]
+
+    def test_entries_of_another_kind_are_none(self) -> None:
+        announced("休み", announcement_id=ID, now=NOW)
+        withdrawn(ID, "誤り", now=NOW)
+        row = Announcement.objects.get()
+        Announcement.objects.update(ledger_entry=row.withdrawal_entry)
+        assert "台帳の記録の種別が違います（announcement.withdrawn）。" in differences()[0]
 
 
 # -- at the same moment

@@ -16,7 +16,7 @@ from irefuda_core import prose, text
 
 FILE = Path(__file__).with_name("faq.toml")
 LONGEST_QUERY = 100
-NEAR, NEAR_ENOUGH = 5, 0.5
+NEAR, NEAR_ENOUGH = 5, 0.6
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 
+from irefuda.agencies.models import Category
+from irefuda.ui.clock import JST
 from irefuda_core import prose
 
 if TYPE_CHECKING:
     from irefuda.agencies.models import Agency
+
+# The kinds of an announcement's two ledger entries.
+PUBLISHED, WITHDRAWN = "announcement.published", "announcement.withdrawn"
 
 
 class Announcement(models.Model):
@@ -62,3 +67,33 @@ class Announcement(models.Model):
     def blocks(self) -> list[prose.Block]:
         """Return the body as paragraphs and lists, with what leaves this system marked."""
         return prose.blocks(self.body, own=(settings.SUPPLIER_ORIGIN, settings.PUBLIC_ORIGIN))
+
+    def document(self, kind: str, *, at: datetime) -> dict[str, str | int]:
+        """Return what its ledger entry of this kind, made at this moment, says of it."""
+        deed = self._withdrawal() if kind == WITHDRAWN else self._publication()
+        return {
+            "type": "announcement-withdrawal" if kind == WITHDRAWN else "announcement",
+            "realm": settings.REALM,
+            "origin": settings.SUPPLIER_ORIGIN,
+            "announcement_id": str(self.id),
+            "issued_at": _moment(at),
+            **deed,
+        }
+
+    def _publication(self) -> dict[str, str]:
+        return {
+            "agency_code": self.agency.code if self.agency else "",
+            "category": Category(self.category).label if self.category else "",
+            "title": self.title,
+            "body": self.body,
+            "published_at": _moment(self.published_at),
+            "expires_at": _moment(self.expires_at) if self.expires_at else "",
+            "created_by": self.created_by,
+        }
+
+    def _withdrawal(self) -> dict[str, str]:
+        return {"reason": self.withdrawn_reason, "withdrawn_by": self.withdrawn_by}
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(JST).isoformat(timespec="seconds")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from irefuda.agencies.models import Agency, Category
-from irefuda.disclosure.models import Announcement
+from irefuda.disclosure.models import PUBLISHED, WITHDRAWN, Announcement
 from irefuda.ledger import operations as ledger
-from irefuda.ui.clock import JST
 from irefuda_core import canonical, prose, text
 from irefuda_core.refusal import Refusal, Refused, refusal
 
@@ -64,17 +62,8 @@ def publish_announcement(
 
 @transaction.atomic
 def _publish(announcement: Announcement, *, now: datetime, salt: bytes) -> Announcement:
-    document = {
-        **_envelope("announcement", announcement, now),
-        "agency_code": announcement.agency.code if announcement.agency else "",
-        "category": Category(announcement.category).label if announcement.category else "",
-        "title": announcement.title,
-        "body": announcement.body,
-        "published_at": _moment(announcement.published_at),
-        "expires_at": _moment(announcement.expires_at) if announcement.expires_at else "",
-        "created_by": announcement.created_by,
-    }
-    entry = ledger.append(document=canonical.canonical_json(document), kind="announcement.published", at=now, salt=salt)
+    document = canonical.canonical_json(announcement.document(PUBLISHED, at=now))
+    entry = ledger.append(document=document, kind="announcement.published", at=now, salt=salt)
     announcement.ledger_entry = entry.id
     announcement.save(force_insert=True)
     return announcement
@@ -98,41 +87,24 @@ def withdraw_announcement(
     if announcement is None or reasons:
         raise Refused(*reasons)
     if announcement.withdrawn_at is None:
-        _withdraw(announcement, reason=why, withdrawn_by=who, now=now, salt=salt)
+        announcement.withdrawn_reason, announcement.withdrawn_by = why, who
+        _withdraw(announcement, now=now, salt=salt)
     return Announcement.objects.select_related("agency").get(id=announcement_id)
 
 
-def _withdraw(announcement: Announcement, *, reason: str, withdrawn_by: str, now: datetime, salt: bytes) -> None:
-    document = {
-        **_envelope("announcement-withdrawal", announcement, now),
-        "reason": reason,
-        "withdrawn_by": withdrawn_by,
-    }
+def _withdraw(announcement: Announcement, *, now: datetime, salt: bytes) -> None:
+    document = canonical.canonical_json(announcement.document(WITHDRAWN, at=now))
     with transaction.atomic():
-        entry = ledger.append(
-            document=canonical.canonical_json(document), kind="announcement.withdrawn", at=now, salt=salt
-        )
+        entry = ledger.append(document=document, kind="announcement.withdrawn", at=now, salt=salt)
         marked = Announcement.objects.filter(id=announcement.id, withdrawn_at__isnull=True).update(
-            withdrawn_at=now, withdrawn_reason=reason, withdrawn_by=withdrawn_by, withdrawal_entry=entry.id
+            withdrawn_at=now,
+            withdrawn_reason=announcement.withdrawn_reason,
+            withdrawn_by=announcement.withdrawn_by,
+            withdrawal_entry=entry.id,
         )
         if not marked:
             # Somebody else has withdrawn it in this very moment: theirs is the deed, and this entry never was.
             transaction.set_rollback(True)
-
-
-def _envelope(kind: str, announcement: Announcement, now: datetime) -> dict[str, str | int]:
-    """Return what makes a document one of this realm, this site and this announcement."""
-    return {
-        "type": kind,
-        "realm": settings.REALM,
-        "origin": settings.SUPPLIER_ORIGIN,
-        "announcement_id": str(announcement.id),
-        "issued_at": _moment(now),
-    }
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(JST).isoformat(timespec="seconds")
 
 
 def _line(typed: str, max_length: int, reasons: list[Refusal]) -> str:
