@@ -277,6 +277,20 @@ def test_without_a_registration_or_a_session_there_is_no_page(app, city, authori
     assert "T-301" in app.get("/mypage/").text
 
 
+def test_the_way_in_is_open_at_any_hour(app, two, city):
+    cards, (mine, *_) = two
+    agency, now = city.section.agency, clock.now().astimezone(clock.JST)
+    agency.always_open = False
+    agency.opens_at = agency.closes_at = (now + timedelta(hours=3)).time()
+    agency.save()
+    page = app.get("/mypage/")
+    assert "T-301" in page.text
+    page = present(app, page.click("マイページのログインへ"), cards[0])
+    assert mine.company_id in page.follow().text
+    # To act for the company stays a matter of the hours.
+    assert "T-302" in present(app, app.get("/9992/goods/login/"), cards[0]).text
+
+
 # -- register elsewhere
 
 

@@ -157,10 +157,16 @@ ROUTES: dict[str, dict[str, Route]] = {
         "start": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
         # マイページ and the inbox: of the card, wherever it is registered.
         "account": Route(("403 T-301", "403 R-161", "200", "200")),
+        "account-login": Route("200", post="403 K-421"),
         "account-elsewhere": Route(
             ("403 T-301", "403 R-161", "200", "200"), post=("403 T-301", "403 R-161", "404", "404")
         ),
         "account-add-card": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
+        # Without a reason nothing is closed; a card that is in use is not shown as closed.
+        "account-close": Route(
+            ("403 T-301", "403 R-120", "200", "404"), post=("403 T-301", "403 R-120", "302", "404"), arguments=of_card
+        ),
+        "account-closed": Route(("403 T-301", "404", "404", "404"), arguments=of_card),
         "inbox": Route(("403 T-301", "403 R-161", "200", "200")),
         "inbox-notice": Route(("403 T-301", "403 R-161", "200", "404"), arguments=of_notice),
         "inbox-open": Route(post=("403 T-301", "403 R-161", "302", "404"), arguments=of_notice),

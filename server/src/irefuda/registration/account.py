@@ -291,3 +291,14 @@ def closing_of(*, own: RegisteredCard, card_id: uuid.UUID, now: datetime) -> Clo
     left = [one for one in left if one.expires_at > now]
     drafts = Draft.objects.filter(section=own.section, fingerprint=card.fingerprint)
     return Closing(line, not left, drafts.exists())
+
+
+def closed_card(*, section: Section, fingerprint: str, card_id: uuid.UUID) -> RegisteredCard | None:
+    """Return a closed card to its own holder and to the company's active cards; to everybody else it is not there."""
+    card = queries.card_of_section(section=section, card_id=card_id)
+    if card is None or card.status != CardStatus.CLOSED:
+        return None
+    own = queries.card_of(section=section, fingerprint=fingerprint)
+    if own is None or own.registration_id != card.registration_id:
+        return None
+    return card if own.id == card.id or own.status == CardStatus.ACTIVE else None

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import functools
+import secrets
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from irefuda.agencies.models import Section
 from irefuda.notices import operations as notices
 from irefuda.notices import queries as inboxes
 from irefuda.notices.models import Notice
-from irefuda.registration import account, auth
-from irefuda.registration.section_pages import go, in_section, page
+from irefuda.registration import account, auth, standing
+from irefuda.registration.forms import ClosingReason
+from irefuda.registration.section_pages import begin_session, go, in_section, page
 from irefuda.ui import clock
 from irefuda.ui.pages import refusal_page
-from irefuda_core.refusal import Refused
+from irefuda_core.refusal import Refused, refusal
 
 View = Callable[..., HttpResponse]
 
@@ -32,10 +35,24 @@ def _of_card(view: View) -> View:
         try:
             response: HttpResponse = view(request, **kwargs)
         except Refused as refused:
+            if request.card_session is None:  # type: ignore[attr-defined]
+                way_in = {"back_url": reverse("account-login"), "back_label": "マイページのログインへ"}
+                return refusal_page(request, refused.refusals, **way_in)
             return refusal_page(request, refused.refusals, back_label="電子入札ポータルサイトへ")
         return response
 
     return wrapped
+
+
+@require_http_methods(["GET", "POST"])
+@_of_card
+def log_in(request: HttpRequest) -> HttpResponse:
+    """The way into マイページ, at any hour: it is where a lost card is stopped."""
+    if request.method == "GET":
+        return render(request, "registration/account_login.html")
+    begin_session(request)
+    response: HttpResponse = redirect("account")
+    return response
 
 
 @require_GET
@@ -130,3 +147,52 @@ def add_card(request: HttpRequest, section: Section) -> HttpResponse:
     presenter = auth.presenter(request, now=clock.now())
     own = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
     return page(request, "account_add_card", section, registration=own.registration)
+
+
+@require_http_methods(["GET", "POST"])
+@in_section
+def close_card(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """「ICカードの使用を止める」: first what would happen, then it happens. At any hour: a lost card does not wait."""
+    now = clock.now()
+    presenter = auth.presenter(request, now=now, saved=False if request.method == "POST" else None)
+    fingerprint = presenter.card.fingerprint
+    if account.closed_card(section=section, fingerprint=fingerprint, card_id=card_id):
+        # Pressed twice, or by a colleague meanwhile: that is what was wanted.
+        return go("account-closed", section, card_id=card_id)
+    own = auth.registered_card(section=section, fingerprint=fingerprint)
+    closing = account.closing_of(own=own, card_id=card_id, now=now)
+    if closing is None:
+        raise Http404
+    if not closing.line.usable:
+        raise Refused(refusal("R-163"))
+    form = ClosingReason(request.POST if request.method == "POST" else {} if "mistakes" in request.GET else None)
+    if request.method == "GET":
+        return page(request, "account_close", section, closing=closing, form=form)
+    if not form.is_valid():
+        # Answered by a GET, so that the back button never asks to send a form again.
+        return redirect(f"{request.path}?mistakes")
+    try:
+        standing.close_card(
+            section=section,
+            card_id=card_id,
+            closing=standing.Closing(fingerprint, presenter.person_in_charge, form.cleaned_data["reason"]),
+            now=now,
+            salt=secrets.token_bytes(16),
+        )
+    except Refused:
+        # Somebody else has closed this card, or the very one that acts, since it was looked at.
+        if not account.closed_card(section=section, fingerprint=fingerprint, card_id=card_id):
+            raise
+    return go("account-closed", section, card_id=card_id)
+
+
+@require_GET
+@in_section
+def show_closed(request: HttpRequest, section: Section, card_id: uuid.UUID) -> HttpResponse:
+    """Say that the card may no longer be used, also to the holder of that very card."""
+    presenter = auth.presenter(request, now=clock.now())
+    fingerprint = presenter.card.fingerprint
+    card = account.closed_card(section=section, fingerprint=fingerprint, card_id=card_id)
+    if card is None:
+        raise Http404
+    return page(request, "account_closed", section, closed=card, own=card.fingerprint == fingerprint)

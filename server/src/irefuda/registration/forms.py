@@ -229,3 +229,15 @@ class Contact(forms.Form):
     def contact(self) -> dict[str, str]:
         """Return the seven fields as they are stored."""
         return {name: self.cleaned_data[name] for name in CONTACT_FIELDS}
+
+
+class ClosingReason(forms.Form):
+    """Why 「ICカードの使用を止める」 is pressed; the words are what everybody is told."""
+
+    REASONS = ("紛失・盗難", "PIN番号を他人に知られたおそれ", "使う人の退職・異動", "故障・破損", "その他")
+    reason = forms.ChoiceField(
+        label="理由",
+        choices=[(words, words) for words in REASONS],
+        widget=forms.RadioSelect,
+        error_messages={"required": "理由を選んでください。", "invalid_choice": "理由を選んでください。"},
+    )

@@ -72,9 +72,14 @@ def page(request: HttpRequest, template: str, section: Section, **context: Any) 
 
 
 def prove(request: HttpRequest, section: Section) -> None:
+    """Judge the token that the card agent made within the agency's hours, and begin the card's session."""
+    auth.require_open(section, rules_now=rules_time(request, clock.now()))
+    begin_session(request)
+
+
+def begin_session(request: HttpRequest) -> None:
     """Judge the token that the card agent made, and begin the card's session."""
     now = clock.now()
-    auth.require_open(section, rules_now=rules_time(request, now))
     # Before the proof, which uses up the nonce.
     try:
         person = text.clean_text(request.POST.get("person_in_charge", ""), max_length=20)

@@ -42,9 +42,12 @@ urlpatterns = [
     path(SECTION + "start/", views.start, name="start"),
     path("logout/", views.log_out, name="logout"),
     path("mypage/", account.show_account, name="account"),
+    path("mypage/login/", account.log_in, name="account-login"),
     path("mypage/register/", account.register_elsewhere, name="account-elsewhere"),
     path("inbox/", account.show_inbox, name="inbox"),
     path("inbox/<uuid:notice_id>/", account.show_notice, name="inbox-notice"),
     path("inbox/<uuid:notice_id>/open/", account.open_notice, name="inbox-open"),
     path(SECTION + "cards/add/", account.add_card, name="account-add-card"),
+    path(SECTION + "cards/<uuid:card_id>/close/", account.close_card, name="account-close"),
+    path(SECTION + "cards/<uuid:card_id>/closed/", account.show_closed, name="account-closed"),
 ]
