@@ -36,8 +36,12 @@ def _of_card(view: View) -> View:
             response: HttpResponse = view(request, **kwargs)
         except Refused as refused:
             if request.card_session is None:  # type: ignore[attr-defined]
-                way_in = {"back_url": reverse("account-login"), "back_label": "マイページのログインへ"}
-                return refusal_page(request, refused.refusals, **way_in)
+                return refusal_page(
+                    request,
+                    refused.refusals,
+                    back_url=reverse("account-login"),
+                    back_label="マイページのログインへ",
+                )
             return refusal_page(request, refused.refusals, back_label="電子入札ポータルサイトへ")
         return response
 
