@@ -26,18 +26,19 @@ UP = "公開サイト（名簿・台帳）"
 
 @dataclass(frozen=True)
 class PracticeCity:
-    """A running practice city: the contractors' site, the public's, and its demo cards by name."""
+    """A running practice city: the contractors' site, the public's, the staff's, and its demo cards by name."""
 
     origin: str
     public_origin: str
+    staff_origin: str
     state_dir: Path
     process: subprocess.Popen[str]
     said: str
 
     def card(self, name: str) -> dict[str, str]:
         """Return what the help page tells of one demo card."""
-        cards = json.loads((self.state_dir / "cards" / "cards.json").read_text())["cards"]
-        found: dict[str, str] = next(card for card in cards if card["name"] == name)
+        told = json.loads((self.state_dir / "cards" / "cards.json").read_text())
+        found: dict[str, str] = next(card for card in told["cards"] + told["staff_cards"] if card["name"] == name)
         return found
 
     @property
@@ -111,7 +112,8 @@ def running(state_dir: Path, *, https: bool = False) -> Iterator[PracticeCity]:
     )
     try:
         said = _listen(process)
-        yield PracticeCity(origin, f"http://open.localhost:{port + 2}", state_dir, process, said)
+        public, staff = f"http://open.localhost:{port + 2}", f"http://staff.localhost:{port + 1}"
+        yield PracticeCity(origin, public, staff, state_dir, process, said)
     finally:
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=30)

@@ -90,7 +90,7 @@ def test_entries_are_found_by_kind_day_number_and_digest(office: Office, log, br
         page = app.get("/audit/", asked)
         return shown(page) if page.status_code == 200 else page.headers["Location"]
 
-    assert found(kind="other") == [entry.id for entry in reversed(new)]
+    assert set(found(kind="other")) == {entry.id for entry in new}
     day = queries.today(now).isoformat()
     assert set(found(first_day=day, last_day=day, kind="registration")) == {entry.id for entry in old}
     later = queries.today(now + timedelta(days=29)).isoformat()

@@ -1,0 +1,162 @@
+"""The staff's site in Chromium, with the real card agent: in with a card, and every page looked at, wide and narrow."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from practice_city import PracticeCity, running
+from served import CHROMIUM, Watched
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "administrator": ["/members/", "/members/add/", "/agencies/", "/agencies/9992/", "/trust/"],
+    "contracts": [f"/agencies/9992/{page}/" for page in ("texts", "hours", "policy", "closures")],
+    "auditor": ["/audit/", "/audit/?first_day=x", "/audit/consistency/?old=1&new=2", "/audit/export/"],
+    "witness": ["/members/"],
+}
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PracticeCity]:
+    with running(tmp_path_factory.mktemp("city")) as practice:
+        yield practice
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(**CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+class Colleague:
+    """Somebody of the staff at a browser."""
+
+    def __init__(self, browser: Any, city: PracticeCity, width: int, name: str) -> None:
+        self.city, self.width, self.name = city, width, name
+        self.seen = 0
+        self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.watched = Watched(self.context.new_page())
+        self.page = self.watched.page
+
+    def look(self) -> None:
+        """Judge the page as it stands now."""
+        where = (self.name, self.width, self.page.url)
+        assert self.watched.axe() == [], where
+        assert not self.watched.scrolls_sideways(), where
+        assert self.watched.wrong == [], where
+        if directory := os.environ.get("IREFUDA_PICTURES"):
+            self.seen += 1
+            file = Path(directory) / f"{self.width}-{self.name}-{self.seen:02d}.png"
+            self.page.screenshot(path=str(file), full_page=True)
+
+    def go(self, path: str, status: int = 200) -> None:
+        answer = self.page.goto(self.city.staff_origin + path)
+        assert answer is not None
+        assert answer.status == status, path
+        if status != 200:
+            # The browser itself writes such an answer into its console.
+            self.watched.wrong.clear()
+        self.look()
+
+    def press(self, button: str) -> None:
+        self.page.get_by_role("button", name=button, exact=True).click()
+        self.look()
+
+    def present(self, button: str, card: dict[str, str]) -> None:
+        """Press the card button, choose the card in the popup, and type the PIN there."""
+        with self.page.expect_popup() as opened:
+            self.page.get_by_role("button", name=button, exact=True).click()
+        popup = opened.value
+        row = popup.locator("label.card", has_text=card["holder"])
+        row.wait_for()
+        row.locator("input").check()
+        popup.get_by_label("PIN番号:").fill(card["pin"])
+        popup.get_by_role("button", name="OK").click()
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_every_page_reads_well_for_those_who_may_see_it(city: PracticeCity, browser: Any, width: int) -> None:
+    for role, pages in PAGES.items():
+        colleague = Colleague(browser, city, width, role)
+        for path in ("/enrol/", "/practice/cards/") if role == "administrator" else ():
+            colleague.go(path)
+        colleague.go("/login/")
+        colleague.present("ログイン", city.card(f"staff-{role}"))
+        colleague.page.wait_for_url(f"{city.staff_origin}/")
+        colleague.look()
+        assert city.card(f"staff-{role}")["holder"] in colleague.page.inner_text("main")
+        for path in pages:
+            colleague.go(path, status=404 if (role, path) == ("witness", "/members/") else 200)
+        if role == "auditor":
+            colleague.go("/audit/")
+            colleague.page.locator("td a").first.click()
+            expect(colleague.page.locator("h1")).to_have_text("台帳の記録")
+            assert "確かめられました" in colleague.page.inner_text("main")
+            for summary in colleague.page.locator("summary").all():
+                summary.click()
+            colleague.look()
+        colleague.page.get_by_role("button", name="ログアウト").click()
+        colleague.look()
+        assert "ログアウトしました" in colleague.page.inner_text("main")
+        colleague.context.close()
+
+
+def test_a_new_card_comes_in_and_a_role_is_changed(city: PracticeCity, browser: Any) -> None:
+    chief = Colleague(browser, city, 1280, "chief")
+    chief.go("/login/")
+    chief.present("ログイン", city.card("staff-administrator"))
+    chief.page.wait_for_url(f"{city.staff_origin}/")
+    chief.page.get_by_role("link", name="職員の管理").click()
+    chief.page.get_by_role("link", name="相談 五郎").click()
+    chief.page.get_by_role("link", name="役割を変える").click()
+    chief.press("確認する")
+    assert "理由を入力してください" in chief.page.inner_text(".error-summary")
+    chief.page.get_by_label("監査", exact=True).check()
+    chief.page.get_by_label("理由").fill("監査も担当するため")
+    chief.press("確認する")
+    assert re.search(r"監査\s+なし\s+あり", chief.page.inner_text("table"))
+    chief.press("戻って直す")
+    chief.press("確認する")
+    chief.press("確定する")
+    assert "変更を台帳に記録しました" in chief.page.inner_text("main")
+    # The card that has just been ended is presented again, and let in again by its code.
+    chief.page.get_by_role("link", name="利用を終える").click()
+    chief.page.get_by_label("理由").fill("退職")
+    chief.press("確認する")
+    chief.press("確定する")
+
+    colleague = Colleague(browser, city, 320, "newcomer")
+    colleague.go("/enrol/")
+    colleague.present("ICカードを確かめて番号を受け取る", city.card("staff-helpdesk"))
+    expect(colleague.page.locator("h1")).to_have_text("申し込みの番号")
+    colleague.look()
+    code = colleague.page.inner_text(".company-id")
+
+    chief.go("/members/add/")
+    chief.page.get_by_label("申し込みの番号").fill(code)
+    chief.press("次へ")
+    chief.page.get_by_label("ヘルプデスク", exact=True).check()
+    chief.page.get_by_label("理由").fill("再び着任")
+    chief.press("確認する")
+    chief.press("確定する")
+    colleague.go("/login/")
+    colleague.present("ログイン", city.card("staff-helpdesk"))
+    colleague.page.wait_for_url(f"{city.staff_origin}/")
+    assert "相談 五郎" in colleague.page.inner_text("main")
+
+
+def test_a_supplier_s_card_is_told_that_it_is_none_of_the_staff_s(city: PracticeCity, browser: Any) -> None:
+    somebody = Colleague(browser, city, 1280, "supplier")
+    somebody.go("/login/")
+    somebody.present("ログイン", city.card("good"))
+    expect(somebody.page.locator("h1")).to_have_text("手続きを進められません")
+    assert "K-402" in somebody.page.inner_text("main")
