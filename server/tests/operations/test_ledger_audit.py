@@ -433,8 +433,7 @@ def test_a_registration_that_was_deleted_or_doubled_is_named(registered):
     twin = RegisteredCard.objects.get()
     twin.id, twin.draft, twin.status = "00000000-0000-4000-8000-000000000001", entry, "closed"
     twin.save(force_insert=True)
-    (line,) = card_findings()
-    assert "二つ以上の登録" in line
+    assert any("二つ以上の登録" in line for line in card_findings())
     remove(twin)
     remove(registered)
     (line,) = card_findings()
