@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -78,6 +78,23 @@ def test_what_is_not_published_yet_and_what_never_was_is_not_found(django_app: A
     assert "明日のお知らせ" not in django_app.get("/announcements/feed.atom").text
 
 
+def test_the_day_of_a_page_is_that_of_its_newest_line(django_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    announced("休み", announcement_id=ID)
+    # Sixteen hours in UTC is the next day in Japan.
+    changed = datetime(2030, 1, 1, 16, tzinfo=UTC)
+    Announcement.objects.update(published_at=changed - timedelta(days=3))
+    monkeypatch.setattr(clock, "now", lambda: changed + timedelta(days=1))
+    days = {"/": "2029-12-30", "/announcements/": "2029-12-30", f"/announcements/{ID}/": "2029-12-30"}
+    assert {address: updated_on(django_app, address) for address in days} == days
+    withdrawn(ID, "誤り", now=changed)
+    days = {"/": "2026-11-25", "/announcements/": "2030-01-02", f"/announcements/{ID}/": "2030-01-02"}
+    assert {address: updated_on(django_app, address) for address in days} == days
+
+
+def updated_on(app: Any, address: str) -> str:
+    return str(app.get(address).html.select_one(".page-meta time")["datetime"])
+
+
 def test_fifty_stand_on_a_page(django_app: Any) -> None:
     now = clock.now()
     Announcement.objects.bulk_create(
@@ -99,7 +116,7 @@ def test_fifty_stand_on_a_page(django_app: Any) -> None:
     assert pages[1].html.title.text.startswith("契約課からのお知らせ（2ページ目）")
 
 
-@pytest.mark.parametrize("page", ["0", "2", "-1", "x", "１", "99999999999999999999999999999999", ""])
+@pytest.mark.parametrize("page", ["0", "2", "-1", "x", "１", "9" * 32, "1" + "0" * 32, "0" * 9 + "1", ""])
 def test_a_page_that_is_none_is_not_found(django_app: Any, page: str) -> None:
     django_app.get("/announcements/", params={"page": page}, status=404)
 

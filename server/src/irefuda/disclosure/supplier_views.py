@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -36,10 +37,16 @@ def _page(request: HttpRequest, name: str, *, status: int = 200, **context: obje
     return render(request, f"disclosure/{name}.html", shown, status=status)
 
 
+def _updated_on(shown: Iterable[Announcement], written_on: str = "2026-11-25") -> str:
+    """Return the 更新日 of a page with these announcements, whose own words were last changed on `written_on`."""
+    return max([written_on, *(f"{found.updated_at.astimezone(clock.JST):%Y-%m-%d}" for found in shown)])
+
+
 @require_safe
 def portal(request: HttpRequest) -> HttpResponse:
     """Show the eight entries, the hours and what is new."""
-    return _page(request, "portal", announcements=queries.newest_announcements(now=clock.now()))
+    news = queries.newest_announcements(now=clock.now())
+    return _page(request, "portal", announcements=news, updated_on=_updated_on(news))
 
 
 @require_safe
@@ -63,12 +70,12 @@ def privacy(request: HttpRequest) -> HttpResponse:
 def announcements(request: HttpRequest) -> HttpResponse:
     """Show one page of 「契約課からのお知らせ」."""
     number = request.GET.get("page", "1")
-    if not (number.isascii() and number.isdecimal() and 0 < int(number[:5]) < 10_000):
+    if not (number.isascii() and number.isdecimal() and len(number) < 6 and int(number) > 0):
         raise Http404
     found = queries.announcements(now=clock.now(), page=int(number))
     if not found.announcements and found.number > 1:
         raise Http404
-    return _page(request, "announcements", found=found)
+    return _page(request, "announcements", found=found, updated_on=_updated_on(found.announcements))
 
 
 @require_safe
@@ -79,8 +86,7 @@ def announcement(request: HttpRequest, announcement_id: uuid.UUID) -> HttpRespon
     if found is None:
         raise Http404
     is_over = found.expires_at is not None and found.expires_at <= now
-    updated_on = f"{found.updated_at.astimezone(clock.JST):%Y-%m-%d}"
-    return _page(request, "announcement", announcement=found, is_over=is_over, updated_on=updated_on)
+    return _page(request, "announcement", announcement=found, is_over=is_over, updated_on=_updated_on([found], ""))
 
 
 @require_safe
