@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from builders import make_section, make_token
+from django.apps import apps
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import get_resolver, path
@@ -125,6 +131,81 @@ def test_an_address_that_came_past_the_table_is_not_there(staff_site, monkeypatc
     sneaked = [*urls_staff.urlpatterns, path("sneaked/", card_views.nonce, name="sneaked")]
     monkeypatch.setitem(resolver.__dict__, "url_patterns", sneaked)
     assert is_refused(Client(headers={"host": HOST}).post("/sneaked/"))
+
+
+# -- what a GET and a POST from elsewhere may do, and what stands on every answer
+
+
+def everything_stored() -> dict[str, list[Any]]:
+    """Return every row of every table; of sessions only which there are (their time is counted once a minute)."""
+    stored = {}
+    for model in apps.get_models(include_auto_created=True):
+        found = model.objects.values_list("pk", flat=True) if model is Session else model.objects.values_list()
+        stored[model._meta.label] = sorted(map(repr, found))
+    return stored
+
+
+def test_a_get_changes_nothing_and_a_post_from_elsewhere_is_refused(office: Office, people):
+    _, looked_at = people
+    everybody = logged_in(office.let_in(Role.ADMINISTRATOR, Role.CONTRACTS, Role.AUDITOR)[0])
+    everybody.handler.enforce_csrf_checks = True
+    before = everything_stored()
+    for page in PAGES:
+        address = address_of(page, office, looked_at)
+        everybody.get(address)
+        posted = everybody.post(address, {"reason": "x", "confirmed": "1", "act": str(uuid.uuid4())})
+        assert posted.status_code == 403, page.name
+        assert "画面の有効期限が切れました" in posted.content.decode(), page.name
+        assert everything_stored() == before, page.name
+
+
+def test_every_answer_carries_the_headers(office: Office, people):
+    browsers, looked_at = people
+    for page in PAGES:
+        for client in (browsers[Role.ADMINISTRATOR], Client(headers={"host": HOST})):
+            headers = client.get(address_of(page, office, looked_at)).headers
+            policy = headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy, page.name
+            assert "frame-ancestors 'none'" in policy, page.name
+            assert "'unsafe" not in policy
+            assert "http" not in policy, "nothing is fetched from elsewhere: the site is reached over LGWAN"
+            assert (headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == ("nosniff", "DENY"), page.name
+            assert "no-store" in headers["Cache-Control"], page.name
+            assert headers["Cross-Origin-Opener-Policy"] == "same-origin-allow-popups", page.name
+
+
+def test_production_has_cookies_of_its_own_that_are_tied_to_the_host():
+    environment = {
+        **os.environ,
+        "IREFUDA_REALM": "production",
+        "IREFUDA_SITE": "staff",
+        "IREFUDA_CITY_NAME": "例市",
+        "IREFUDA_SUPPLIER_ORIGIN": "https://ebid.example.lg.jp",
+        "IREFUDA_PUBLIC_ORIGIN": "https://open.example.lg.jp",
+        "IREFUDA_STAFF_ORIGIN": "https://staff.example.lg.jp",
+    }
+    program = (
+        "import json; from irefuda.config import settings as s; "
+        "print(json.dumps([s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.BROWSER_COOKIE_NAME, s.SESSION_COOKIE_SECURE, "
+        "s.ALLOWED_HOSTS, s.MIDDLEWARE[-1], s.ROOT_URLCONF]))"
+    )
+
+    def run() -> Any:
+        return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    assert json.loads(run().stdout) == [
+        "__Host-irefuda-staff",
+        "__Host-irefuda-staff-csrf",
+        "__Host-irefuda-staff-browser",
+        True,
+        ["staff.example.lg.jp"],
+        "irefuda.staff.auth.OnlyStaffPages",
+        "irefuda.config.urls_staff",
+    ]
+    environment["IREFUDA_STAFF_ORIGIN"] = "http://staff.example.lg.jp"
+    assert "needs an https origin" in run().stderr
+    del environment["IREFUDA_STAFF_ORIGIN"]
+    assert "IREFUDA_STAFF_ORIGIN" in run().stderr
 
 
 # -- the two sites and their two trust stores

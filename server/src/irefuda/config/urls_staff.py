@@ -5,6 +5,7 @@ A row is `StaffPage(path, view, name, roles, …)`, or `OpenPage` for the few th
 
 from irefuda.agencies import urls as _converters  # noqa: F401 -- registers <agency:…> and <category:…>
 from irefuda.cards import views as card_views
+from irefuda.registration import queries as registration
 from irefuda.staff import trust
 from irefuda.staff.auth import EVERY_ROLE, OpenPage, Page, StaffPage, paths
 from irefuda.staff.models import Role
@@ -28,7 +29,14 @@ TABLE: list[Page] = [
     OpenPage("practice/cards/", way_in.practice_cards, "practice-cards"),
     StaffPage("", way_in.start, "staff-start", EVERY_ROLE),
     # -- 職員の管理
-    StaffPage("members/", members.members, "staff-members", LOOKS_AT_STAFF, menu="職員の管理"),
+    StaffPage(
+        "members/",
+        members.members,
+        "staff-members",
+        LOOKS_AT_STAFF,
+        menu="職員の管理",
+        about="職員のICカード、役割と期限",
+    ),
     StaffPage("members/add/", members.add_member, "staff-member-add", ADMINISTRATOR),
     StaffPage(MEMBER, members.member, "staff-member", LOOKS_AT_STAFF),
     StaffPage(MEMBER + "change/", members.change_member, "staff-member-change", ADMINISTRATOR),
@@ -36,7 +44,14 @@ TABLE: list[Page] = [
     StaffPage(MEMBER + "card/", members.add_card, "staff-member-card", ADMINISTRATOR),
     StaffPage(MEMBER + "end/", members.end_member, "staff-member-end", ADMINISTRATOR),
     # -- 調達機関の設定
-    StaffPage("agencies/", settings.choose, "staff-agencies", LOOKS_AT_AGENCIES, menu="調達機関の設定"),
+    StaffPage(
+        "agencies/",
+        settings.choose,
+        "staff-agencies",
+        LOOKS_AT_AGENCIES,
+        menu="調達機関の設定",
+        about="案内、運用時間、臨時休止日、利用者登録の扱い",
+    ),
     StaffPage(AGENCY, settings.agency, "staff-agency", LOOKS_AT_AGENCIES),
     StaffPage(AGENCY + "texts/", settings.texts, "staff-agency-texts", SETS_AGENCIES),
     StaffPage(AGENCY + "hours/", settings.hours, "staff-agency-hours", SETS_AGENCIES),
@@ -46,13 +61,22 @@ TABLE: list[Page] = [
     # -- 認証局と失効リスト, 監査
     StaffPage(
         "trust/",
-        oversight.trust_store(),
+        oversight.trust_store([registration.cards_per_issuer]),
         "staff-trust",
         LOOKS_AT_AGENCIES,
         menu="認証局と失効リスト",
+        about="使えるICカードの認証局と、失効リストの新しさ",
         waiting=lambda actor, now: trust.alarm(now),
     ),
-    StaffPage("audit/", oversight.search, "staff-audit", AUDITOR, whole=True, menu="監査"),
+    StaffPage(
+        "audit/",
+        oversight.search,
+        "staff-audit",
+        AUDITOR,
+        whole=True,
+        menu="監査",
+        about="台帳の検索、連続の証明、持ち出し",
+    ),
     StaffPage("audit/entries/<uuid:entry_id>/", oversight.entry, "staff-audit-entry", AUDITOR, whole=True),
     StaffPage("audit/consistency/", oversight.consistency, "staff-audit-consistency", AUDITOR, whole=True),
     StaffPage("audit/export/", oversight.export, "staff-audit-export", AUDITOR, whole=True),

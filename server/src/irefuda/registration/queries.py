@@ -292,3 +292,9 @@ def signed_document(text_of_jws: str) -> documents.Document:
     signed = jws.parse(text_of_jws)
     values = canonical.parse_canonical(signed.payload)
     return documents.read_document(signed.payload, realm=str(values["realm"]), origin=str(values["origin"]))
+
+
+def cards_per_issuer() -> dict[str, int]:
+    """Return how many living cards each issuer made, for the staff's page of the trust store."""
+    living = RegisteredCard.objects.filter(status__in=[CardStatus.ACTIVE, CardStatus.PROVISIONAL])
+    return dict(living.values_list("issuer_key").annotate(Count("id")).order_by())

@@ -27,6 +27,7 @@ class Reading:
     """One entry as the auditor's page shows it."""
 
     entry: Any
+    kind: str
     place: int | None
     sha256: str
     signed_by: str
@@ -72,6 +73,7 @@ def read(entry: Any, *, now: datetime) -> Reading:
     signed_by, rows, text = _in_words(document)
     return Reading(
         entry=entry,
+        kind=kind_shown(entry.kind),
         place=place,
         sha256=hashlib.sha256(document).hexdigest(),
         signed_by=signed_by,
@@ -139,6 +141,30 @@ STAFF_ACT = {
     "subject": "対象",
     "type": "文書の種類",
 }
+
+
+# The kinds that this slice and 利用者登録 write; another slice's is shown by its name.
+KINDS = {
+    "registration.registered": "利用者登録",
+    "registration.changed": "利用者変更",
+    "registration.renewed": "ICカード更新",
+    "staff.first_administrator_added": "管理者の登録（コマンド）",
+    "staff.member_added": "職員の追加",
+    "staff.member_changed": "職員の氏名・所属の変更",
+    "staff.roles_changed": "職員の役割の変更",
+    "staff.card_added": "職員のICカードの登録",
+    "staff.member_ended": "職員の利用終了",
+    "staff.agency_changed": "調達機関の案内・運用時間の変更",
+    "staff.policy_changed": "利用者登録の扱いの変更",
+    "staff.day_closed": "臨時休止日の追加",
+    "staff.day_reopened": "臨時休止の取りやめ",
+    "staff.ledger_exported": "台帳の持ち出し",
+}
+
+
+def kind_shown(kind: str) -> str:
+    """Return the kind of an entry in words, with its name."""
+    return f"{KINDS[kind]}（{kind}）" if kind in KINDS else kind
 
 
 def find_digest(digest: str, *, since: datetime | None, until: datetime | None) -> Any | None:

@@ -44,7 +44,7 @@ class StaffPage:
     The view is called with the request and the `Actor`. A path with `<agency:agency>` opens to that agency's staff and
     the whole installation's, and the view gets `agency=`, or `section=` when `<category:category>` follows.
     `whole` opens to the whole installation's staff only. A page with `menu` stands on the start page under that name,
-    with what `waiting` says of the work there ("" = nothing).
+    with `about` in a sentence and what `waiting` says of the work there ("" = nothing).
     """
 
     path: str
@@ -53,6 +53,7 @@ class StaffPage:
     roles: frozenset[Role]
     whole: bool = False
     menu: str = ""
+    about: str = ""
     waiting: Callable[[Actor, datetime], str] | None = None
 
     def __post_init__(self) -> None:

@@ -65,7 +65,8 @@ def search(request: HttpRequest, actor: Actor) -> HttpResponse:
     if len(rows) > PAGE:
         kept = {name: request.GET[name] for name in form.fields if request.GET.get(name)}
         more = urlencode({**kept, "below": rows[PAGE - 1][0]})
-    return render(request, "staff/audit.html", {**context, "rows": rows[:PAGE], "more": more})
+    shown = [(place, found, audit.kind_shown(found.kind)) for place, found in rows[:PAGE]]
+    return render(request, "staff/audit.html", {**context, "rows": shown, "more": more})
 
 
 @require_GET
