@@ -197,6 +197,13 @@ def test_the_page_shows_the_company_s_cards_and_history(app, two):
     for hidden in ("旧い名", "新しい名", "他人", "別の商会"):
         assert hidden not in page.text
     assert page.click("利用者情報$").status_int == 200
+    # A receipt is for the card that signed.
+    assert "この変更の受付の控え" not in page.text
+    assert "この変更の受付の控え" in enter(app, cards[1]).get("/mypage/").text
+    page = enter(app, cards[0]).get("/mypage/")
+    assert page.click("変更の前と後の内容を見る").status_int == 200
+    assert page.click("^変更$").request.path == "/9992/goods/change/"
+    assert page.click("^ICカード更新$").request.path == "/9992/goods/renewal/"
     assert page.click("受付の控えを保存").content_type == "application/json"
     assert page.click("電子入札へ進む").request.path == START
 

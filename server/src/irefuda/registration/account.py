@@ -13,7 +13,7 @@ from irefuda.agencies.models import Section
 from irefuda.cards import queries as cards
 from irefuda.notices.queries import Inbox
 from irefuda.registration import operations, queries
-from irefuda.registration.models import CardStatus, Draft, Event, RegisteredCard
+from irefuda.registration.models import CardStatus, Draft, Event, EventKind, RegisteredCard
 from irefuda_core import text
 from irefuda_core.card_life import WARNING_DAYS, days_left
 from irefuda_core.refusal import Refused, refusal
@@ -52,6 +52,8 @@ class HistoryLine:
     by: str
     reason: str = ""
     changed: tuple[str, ...] = ()
+    # Of a 利用者変更 that this very card signed, whose receipt it may have.
+    signed_change: uuid.UUID | None = None
 
 
 @dataclass(slots=True)
@@ -155,7 +157,7 @@ def account_of(*, fingerprint: str, now: datetime) -> Account:
     spoke = {card.id for cards_of in company.values() for card in cards_of}
     for event in events[:HISTORY_SHOWN]:
         if event.card_id in spoke:
-            by_registration[event.registration_id].history.append(_happened(event))
+            by_registration[event.registration_id].history.append(_happened(event, fingerprint))
     for holding in holdings:
         holding.history.sort(key=lambda line: line.at, reverse=True)
     return Account(sorted(holdings, key=lambda h: not h.active), history_is_cut=len(events) > HISTORY_SHOWN)
@@ -210,11 +212,20 @@ def _registered(card: RegisteredCard) -> HistoryLine:
     return HistoryLine(card.registered_at, "登録", card, card.person_in_charge or NOBODY_NAMED)
 
 
-def _happened(event: Event) -> HistoryLine:
+def _happened(event: Event, fingerprint: str) -> HistoryLine:
     # Which member of staff it was is the agency's business.
     by = "調達機関の職員" if event.staff else event.person_in_charge or NOBODY_NAMED
     changed = tuple(dict.fromkeys(str(name) for name, _, _ in event.changes))
-    return HistoryLine(event.at, event.get_kind_display(), event.card, by, event.reason, changed)
+    own = event.kind == EventKind.CHANGED and event.card.fingerprint == fingerprint
+    return HistoryLine(
+        event.at,
+        event.get_kind_display(),
+        event.card,
+        by,
+        event.reason,
+        changed,
+        signed_change=event.id if own else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
