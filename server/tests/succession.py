@@ -97,3 +97,41 @@ def press_renew(
 def renewed(city: City, old: Issued, new: Issued, *, now: datetime) -> RegisteredCard:
     """Return the new card's registration, from the first message on."""
     return press_renew(city, prepare_renewal(city, old, new, now=now), new, now=now)
+
+
+# -- on the rendered pages, as the script and the agent do it
+
+PAGES = "/9992/goods/renewal/"
+
+
+def renewal_form(app: Any) -> Any:
+    """Return the form of the page 「ICカード更新」."""
+    page = app.get(PAGES)
+    return next(form for form in page.forms.values() if "renewal" in form.fields)
+
+
+def begin_on_page(app: Any, form: Any) -> Any:
+    """Return the answer to the script's first question."""
+    return app.post(f"{PAGES}begin/", {"csrfmiddlewaretoken": form["csrfmiddlewaretoken"].value})
+
+
+def prepare_on_page(app: Any, form: Any, message: dict[str, str], old: Issued, new: Issued, **changes: str) -> Any:
+    """Return the answer to what the agent told of both cards."""
+    told = {
+        "csrfmiddlewaretoken": form["csrfmiddlewaretoken"].value,
+        "renewal": message["renewal_id"],
+        "handover": hand_over(message, old),
+        "certificate": base64.b64encode(new.der).decode(),
+        **changes,
+    }
+    return app.post(f"{PAGES}prepare/", told)
+
+
+def renew_on_pages(app: Any, old: Issued, new: Issued) -> Any:
+    """Walk from 「ICカード更新」 to the answer of 「更新」."""
+    form = renewal_form(app)
+    message = begin_on_page(app, form).json["message"]
+    document = prepare_on_page(app, form, message, old, new).json["document"]
+    form["renewal"].force_value(message["renewal_id"])
+    form["jws"].force_value(sign_document(new, document, RENEWAL))
+    return form.submit()
