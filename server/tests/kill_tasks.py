@@ -13,7 +13,7 @@ from django.db import transaction
 from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
 from irefuda.notices import delivery, operations
-from irefuda.registration import card_notices, renewals
+from irefuda.registration import card_notices, changes, queries, renewals
 from irefuda.registration import operations as registration
 from irefuda.ui.stopping import StopRequest
 
@@ -71,3 +71,25 @@ def renew_card(section: int, renewal: str, browser: str, jws: str, now: str, sal
         now=datetime.fromisoformat(now),
         salt=bytes.fromhex(salt),
     )
+
+
+def change_registration(section: int, certificate: str, draft: str, jws: str, now: str) -> None:
+    changes.change_registration(
+        section=Section.objects.select_related("agency").get(id=section),
+        presenter=registration.Presenter(cards.read(base64.b64decode(certificate)), False, "係 太郎"),
+        draft_id=uuid.UUID(draft),
+        jws=jws,
+        now=datetime.fromisoformat(now),
+        salt=bytes(16),
+        codes=("111111", "222222"),
+    )
+
+
+def verify_address(section: int, certificate: str, address: str, code: str, now: str) -> None:
+    presenter = registration.Presenter(cards.read(base64.b64decode(certificate)), False, "係 太郎")
+    found = queries.card_of(
+        section=Section.objects.select_related("agency").get(id=section), fingerprint=presenter.card.fingerprint
+    )
+    assert found is not None
+    moment = datetime.fromisoformat(now)
+    changes.verify_address(card=found, presenter=presenter, address=address, code=code, now=moment)
