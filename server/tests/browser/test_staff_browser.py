@@ -110,6 +110,12 @@ def test_every_page_reads_well_for_those_who_may_see_it(city: PracticeCity, brow
         colleague.context.close()
 
 
+def test_make_run_tells_where_the_staff_work_and_with_which_pin(city: PracticeCity) -> None:
+    (line,) = (line for line in city.said.splitlines() if "職員用サイト" in line)
+    assert f"{city.staff_origin}/" in line
+    assert city.card("staff-administrator")["pin"] in line
+
+
 def test_a_new_card_comes_in_and_a_role_is_changed(city: PracticeCity, browser: Any) -> None:
     chief = Colleague(browser, city, 1280, "chief")
     chief.go("/login/")

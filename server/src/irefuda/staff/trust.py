@@ -77,7 +77,10 @@ def staff_cards() -> dict[str, int]:
 
 def _list_state(certificate: Any, *, grace: timedelta, now: datetime) -> ListState:
     subject = certificate.subject.rfc4514_string()
-    record = cards.newest_record(signer_of(certificate))
+    signer = signer_of(certificate)
+    kept = RevocationListRecord.objects.filter(issuer_key=signer.issuer_key, signing_key=signer.signing_key)
+    # Without the list itself, which may be megabytes: the start page asks this too.
+    record = kept.defer("der").order_by("-number").first()
     if record is None:
         return ListState(subject, None, 0, None, None, "missing")
     end = record.next_update + grace

@@ -18,6 +18,7 @@ from irefuda.staff import auth, operations
 from irefuda.staff.models import Role
 from irefuda.staff.operations import Actor
 from irefuda.ui import clock
+from irefuda_core.refusal import Refused
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,16 @@ def log_in(request: HttpRequest) -> HttpResponse:
     """「職員用ログイン」."""
     if request.method == "GET":
         return render(request, "staff/login.html")
-    proven = _prove(request)
-    now = clock.now()
-    # Before the session begins: whoever is no member gets none.
-    actor = auth.actor_from(der=proven.card.der, address=card_auth.client_address(request), now=now)
+    now, address = clock.now(), card_auth.client_address(request)
+    try:
+        proven = _prove(request)
+        # Before the session begins: whoever is no member gets none.
+        actor = auth.actor_from(der=proven.card.der, address=address, now=now)
+    except Refused as refused:
+        log.warning("a staff login from %s was refused: %s", address, refused)
+        raise
     card_auth.begin(request, proven, person_in_charge="", now=now)
-    log.info("staff member %s logged in", actor.member.id)
+    log.info("staff member %s logged in from %s", actor.member.id, address)
     return redirect("staff-start")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from irefuda.staff import operations
@@ -28,6 +29,10 @@ class Command(BaseCommand):
         parser.add_argument("--recover", default="", metavar="REASON", help="管理者が入れなくなったときの理由")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.STAFF_ORIGIN:
+            raise CommandError(
+                "IREFUDA_STAFF_ORIGIN がありません。台帳の記録に、職員用サイトのアドレスを書くために要ります。"
+            )
         reason = options["recover"].strip()
         deed = Deed(
             id=uuid.uuid4(),
