@@ -9,8 +9,7 @@ const TALK = {
   confirm: ["補助アプリの小さな画面で、「電子証明書更新確認」の内容を確かめてください。"],
   waits: ["補助アプリの小さな画面で、「電子証明書更新確認」の内容を確かめてください。", "「更新」を押すと仮登録になり、調達機関が確認するまで、現在使用しているICカードをそのまま使います。"],
   sending: ["ICカードの署名が終わりました。送信しています。"],
-  again: ["はじめに戻りました。もう一度、現在使用しているICカードから進めてください。"],
-  closed: ["はじめに戻りました。何も更新されていません。続けるときは、もう一度「ICカード更新」を押してください。"],
+  again: ["はじめに戻りました。何も更新されていません。", "もう一度「ICカード更新」を押し、現在使用しているICカードから進めてください。"],
 };
 const ANSWERS = ["cards", "signed", "restart", "cancelled", "refused"];
 
@@ -88,10 +87,13 @@ async function ask(form, url, fields) {
   return null;
 }
 
-// Resolves with whether the person began again from the old card; then nothing of this try is kept.
+// Resolves with whether the person wants to begin again from the old card; nothing of this try is kept.
 async function converse(form, popup, origin) {
   const begun = await ask(form, form.dataset.beginUrl, {});
-  if (begun === null) return popup.close();
+  if (begun === null) {
+    popup.close();
+    return false;
+  }
   const heard = new Heard(popup, origin);
   try {
     popup.postMessage(begun.message, origin);
@@ -140,15 +142,11 @@ async function start(event) {
   running = true;
   say(form, ["補助アプリを呼び出しています。"]);
   try {
-    let origin = await findAgent(popup, origins, () => sayRefusal(form, "C-222"));
-    while (await converse(form, popup, origin)) {
-      if (popup.closed) {
-        say(form, TALK.closed);
-        return;
-      }
+    const origin = await findAgent(popup, origins, () => sayRefusal(form, "C-222"));
+    if (await converse(form, popup, origin)) {
+      // The popup has closed, and only a click may open another.
       say(form, TALK.again);
-      popup.location.replace(`${origin}/`);
-      origin = await findAgent(popup, [origin], () => sayRefusal(form, "C-222"));
+      form.querySelector("button").focus();
     }
   } catch (failure) {
     if (!popup.closed) popup.close();
