@@ -18,7 +18,8 @@ from irefuda.ledger import keys
 from irefuda.ledger import queries as ledger
 from irefuda.ledger.audit import Finding, as_bytes
 from irefuda.registration.models import CardStatus, Event, EventKind, RegisteredCard, Registration
-from irefuda_core import canonical, jws, receipt
+from irefuda_core import canonical, documents, jws, receipt
+from irefuda_core import registration as rules
 
 PAGE = 200
 REGISTERED, RENEWED = "registration.registered", "registration.renewed"
@@ -27,6 +28,13 @@ TABLE, EVENTS = "registration_registeredcard", "registration_event"
 DEEDS = (EventKind.CHANGED, EventKind.APPROVED, EventKind.REJECTED, EventKind.CLOSED, EventKind.REOPENED)
 # Cards that never took the place of the one that they would succeed.
 NEVER_COUNTED = (CardStatus.PROVISIONAL, CardStatus.REJECTED)
+# How an event names what it changed: the mail address of each contact block, and the items of 企業情報.
+EMAILS = {
+    field.key.removesuffix("_email"): f"{field.section}の{field.label}"
+    for field in documents.registration_change.fields
+    if field.key.endswith("_email")
+}
+ITEMS = {field.label: field.key for field in documents.registration_change.fields if field.section == "企業情報"}
 
 
 @dataclass(slots=True)
@@ -35,15 +43,12 @@ class _Story:
 
     documents: list[dict[str, Any]] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    # The mail addresses whose codes were typed, one after the other.
+    verified: list[str] = field(default_factory=list)
 
-    def block(self, prefix: str) -> tuple[dict[str, str], set[str]]:
-        """Return the last contact block that was signed, without its mail address, and every address ever signed in it.
-
-        An address counts only once its code was typed, which no card signs.
-        """
-        blocks = [_block(document, prefix) for document in self.documents if f"{prefix}_email" in document]
-        last = {name: value for name, value in (blocks[-1] if blocks else {}).items() if name != "email"}
-        return last, {block["email"] for block in blocks}
+    def blocks(self, prefix: str) -> list[dict[str, str]]:
+        """Return every contact block that was signed, one after the other."""
+        return [_block(document, prefix) for document in self.documents if f"{prefix}_email" in document]
 
 
 def findings(now: datetime) -> Iterator[Finding]:
@@ -91,7 +96,8 @@ def _stories(page: Sequence[RegisteredCard]) -> dict[uuid.UUID, _Story]:
     lines = {card.id: _line(card) for card in page}
     wanted = {card.id for line in lines.values() for card in line}
     events: dict[uuid.UUID, list[Event]] = {}
-    for event in Event.objects.filter(card__in=wanted, kind__in=DEEDS).order_by("at", "id"):
+    kinds = (*DEEDS, EventKind.ADDRESS_VERIFIED)
+    for event in Event.objects.filter(card__in=wanted, kind__in=kinds).order_by("at", "id"):
         events.setdefault(event.card_id, []).append(event)
     ids = {card.ledger_entry for line in lines.values() for card in line}
     entries = ledger.entries(ids | {e.ledger_entry for told in events.values() for e in told if e.ledger_entry})
@@ -102,8 +108,20 @@ def _stories(page: Sequence[RegisteredCard]) -> dict[uuid.UUID, _Story]:
             changed = [e.ledger_entry for e in events.get(one.id, ()) if e.kind == EventKind.CHANGED]
             signed = (_signed(entries[entry]) for entry in (one.ledger_entry, *changed) if entry in entries)
             story.documents += [document for document in signed if document]
+            story.verified += _verified(events.get(one.id, ()), "card_office")
         story.kinds = [event.kind for event in events.get(card.id, ())]
     return stories
+
+
+def _verified(events: Iterable[Event], prefix: str) -> list[str]:
+    """Return the mail addresses of a contact block that these events let count."""
+    proven = (event for event in events if event.kind == EventKind.ADDRESS_VERIFIED)
+    return [str(after) for event in proven for label, _, after in event.changes if label == EMAILS[prefix]]
+
+
+def _address_counts(address: str, *, applied: Iterable[str], signed: Iterable[str], verified: Sequence[str]) -> bool:
+    """Return whether this is the address that counts: the last one verified, which a card asked for; before that, of 登録."""
+    return address in set(signed) and address in (verified[-1:] or set(applied))
 
 
 def _line(card: RegisteredCard) -> list[RegisteredCard]:
@@ -180,9 +198,13 @@ def _columns(card: RegisteredCard, prefix: str) -> dict[str, dict[str, Any]]:
 
 
 def _office(card: RegisteredCard, story: _Story) -> Iterator[tuple[str, str]]:
-    signed, addresses = story.block("card_office")
-    kept = dict(card.office)
-    if kept.pop("email", None) not in addresses or kept != signed:
+    blocks = story.blocks("card_office")
+    emails = [block["email"] for block in blocks]
+    # One that never counted has what its predecessor had when it was brought.
+    told = blocks if card.succeeds_id and card.status in NEVER_COUNTED else blocks[-1:]
+    same = any(_same_but_email(card.office, block) for block in told)
+    address = str(card.office.get("email"))
+    if not same or not _address_counts(address, applied=emails[:1], signed=emails, verified=story.verified):
         yield "office", "申請書と変更届に署名された内容と違います。"
 
 
@@ -230,25 +252,49 @@ def _companies() -> Iterator[Finding]:
         )
         applied = [card.ledger_entry for card in registration.cards.all()]
         entries = ledger.entries([*applied, *(e.ledger_entry for e in changed if e.ledger_entry)])
-        documents = [_signed(entries[entry]) or {} for entry in applied if entry in entries]
+        applications = [_signed(entries[entry]) or {} for entry in applied if entry in entries]
         changes = [_signed(entries[e.ledger_entry]) or {} for e in changed if e.ledger_entry in entries]
-        for column, text in _company(registration, documents, changes):
+        happened = sorted(registration.events.all(), key=lambda event: event.at)
+        for column, text in (
+            *_representative(registration, applications, changes, _verified(happened, "rep")),
+            *_company(registration, changed, entries),
+        ):
             yield Finding("registration_registration", str(registration.id), f"{column}：{text}")
 
 
-def _company(
-    registration: Registration, applications: list[dict[str, Any]], changes: list[dict[str, Any]]
+def _representative(
+    registration: Registration,
+    applications: list[dict[str, Any]],
+    changes: list[dict[str, Any]],
+    verified: Sequence[str],
 ) -> Iterator[tuple[str, str]]:
     kept = dict(registration.representative or {})
-    signed = [_block(document, "rep") for document in (*applications, *changes) if "rep_email" in document]
+    applied, changed = (
+        [_block(document, "rep") for document in told if "rep_email" in document] for told in (applications, changes)
+    )
     # The last 変更 says all of it; before that, one of the applications did. Where no entry is left, the cards are named.
-    last = [_block(changes[-1], "rep")] if changes else signed
-    addresses = {block["email"] for block in signed}
-    if kept and signed and not any(_same_but_email(kept, block) and kept["email"] in addresses for block in last):
+    told = changed[-1:] or applied
+    emails = [[block["email"] for block in blocks] for blocks in (applied, changed)]
+    same = any(_same_but_email(kept, block) for block in told)
+    counts = _address_counts(
+        str(kept.get("email")), applied=emails[0], signed=[*emails[0], *emails[1]], verified=verified
+    )
+    if kept and told and not (same and counts):
         yield "representative", "代表窓口情報が、どのICカードの申請書・変更届とも違います。"
-    for name, change in registration.company_changes.items():
-        if change.get("value") not in {document.get(name) for document in changes}:
-            yield "company_changes", f"変更された企業情報（{name}）が、どの変更届とも違います。"
+
+
+def _company(
+    registration: Registration, changed: list[Event], entries: Mapping[uuid.UUID, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield where 企業情報 is not what 変更 has said last of each item that it changed."""
+    said: dict[str, str] = {}
+    for event in changed:
+        entry = entries.get(event.ledger_entry) if event.ledger_entry else None
+        signed = _signed(entry) if entry else None
+        keys = [ITEMS[label] for label, *_ in event.changes if label in ITEMS]
+        said |= {key: str(signed.get(key)) for key in keys} if signed else {}
+    if {name: change.get("value") for name, change in registration.company_changes.items()} != said:
+        yield "company_changes", "変更された企業情報が、変更届に署名された内容と違います。"
 
 
 def _same_but_email(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -281,6 +327,8 @@ def _deed(event: Event, entry: Any) -> Iterator[tuple[str, str]]:
             yield "document", "署名された文書が、台帳の文書と違います。"
         said = _payload(event.document)
         kept = {"person_in_charge": event.person_in_charge}
+        if event.kind == EventKind.CHANGED:
+            kept["changes"] = "／".join(str(rules.Change(*item)) for item in event.changes if len(item) == 3)
     else:
         said = _plain(entry)
         kept = {"card_id": str(event.card_id), "staff": event.staff, "reason": event.reason}
