@@ -241,8 +241,42 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
     person.look("start")
     assert company_id in page.inner_text("main")
     assert "別の担当者" in page.inner_text("main")
+    look_at_account(person, company_id, keyboard=not wide)
     # Besides the site only the card agent on this machine was spoken to.
     assert {host for host in person.hosts if not host.startswith("127.0.0.1:")} == {city.origin.split("/")[2]}
+
+
+def look_at_account(person: Person, company_id: str, *, keyboard: bool) -> None:
+    """Walk through マイページ and the inbox, up to the button that would stop the card."""
+    page = person.page
+    page.get_by_role("link", name="お知らせ（未読").click()
+    person.look("inbox")
+    notice = page.get_by_role("button", name="利用者登録のお知らせ").first
+    if keyboard:
+        notice.focus()
+        page.keyboard.press("Enter")
+    else:
+        notice.click()
+    page.get_by_role("heading", name="本文").wait_for()
+    person.look("notice")
+    assert company_id in page.inner_text(".letter")
+    page.get_by_role("link", name="お知らせの一覧に戻る").click()
+    expect(page.get_by_role("cell", name="既読").first).to_be_visible()
+    page.get_by_role("navigation", name="サイト全体").get_by_role("link", name="マイページ").click()
+    page.locator("summary").first.click()
+    person.look("mypage")
+    assert company_id in page.inner_text("main")
+    page.get_by_role("link", name="別の区分・別の調達機関に登録する").click()
+    person.look("elsewhere")
+    page.go_back()
+    page.get_by_role("link", name="ICカードを追加する").first.click()
+    person.look("add-card")
+    page.go_back()
+    page.get_by_role("link", name="使用を止める").first.click()
+    person.look("close-card")
+    person.press("使用を止める")
+    page.locator(".error-summary").wait_for()
+    person.look("close-card-errors")
 
 
 def text_of(pdf: Path) -> str:
