@@ -13,7 +13,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -263,10 +262,19 @@ def test_all_good(check: Check, start_agent: Starter, store: TokenStore) -> None
 
 def test_the_agent_is_stopped(check: Check) -> None:
     check.open()
-    pressed = time.monotonic()
+    check.page.evaluate(
+        """() => {
+        document.querySelector("form[data-environment]").addEventListener("submit", () => { window.pressed = performance.now(); }, {capture: true});
+        new MutationObserver((changes, observer) => {
+          if (!document.querySelector('[data-check="agent"]').textContent.includes("C-222")) return;
+          window.waited = performance.now() - window.pressed;
+          observer.disconnect();
+        }).observe(document.querySelector("main"), {childList: true, subtree: true});
+    }"""
+    )
     check.press()
-    expect(check.state("agent")).to_have_attribute("data-state", "bad", timeout=3_000)
-    assert time.monotonic() - pressed < 4
+    expect(check.state("agent")).to_have_attribute("data-state", "bad", timeout=15_000)
+    assert check.page.evaluate("window.waited") <= 3_000
     check.shows(agent="bad", reader="yet", card="yet", certificate="yet")
     assert "（C-222）" in check.told("agent")
     button = check.page.get_by_role("button", name=START)
@@ -276,14 +284,20 @@ def test_the_agent_is_stopped(check: Check) -> None:
     check.looks_right("no-agent")
 
 
-def test_an_agent_that_is_started_after_the_advice_is_still_heard(
+# As on a slow computer: whatever the agent says before the advice stands on the page comes too late for the first round.
+DEAF_AT_FIRST = """let deaf = true;
+addEventListener("message", (event) => {
+  deaf = deaf && !document.querySelector('[data-check="agent"]').textContent.includes("C-222");
+  if (deaf) event.stopImmediatePropagation();
+})"""
+
+
+def test_an_agent_that_answers_after_the_advice_is_still_heard(
     check: Check, start_agent: Starter, store: TokenStore
 ) -> None:
-    check.open()
-    popup = check.press()
-    expect(check.state("agent")).to_have_attribute("data-state", "bad", timeout=3_000)
     start_agent(store)
-    popup.get_by_role("button", name=SEND).click(timeout=15_000)
+    check.page.add_init_script(DEAF_AT_FIRST)
+    check.open().send()
     check.shows()
     assert check.result().codes == {}
     assert check.page.get_by_role("button", name=START).is_enabled()
