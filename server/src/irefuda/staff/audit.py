@@ -123,11 +123,21 @@ def _in_words(document: bytes) -> tuple[str, list[tuple[str, str]], str]:
     except NotCanonical:
         return signed_by, [], text
     kind = TYPES.get(str(values.get("type", "")))
-    labels = {field.key: field.label for field in kind.fields} if kind else STAFF_ACT
+    labels = {field.key: field.label for field in kind.fields} if kind else LABELS
     return signed_by, [(labels.get(key, key), str(value)) for key, value in values.items()], text
 
 
-STAFF_ACT = {
+# What records of the system itself call their fields; what is not here is shown by its key.
+LABELS = {
+    "agency_code": "調達機関コード",
+    "announcement_id": "お知らせの番号",
+    "body": "本文",
+    "category": "調達区分",
+    "created_by": "作成",
+    "expires_at": "掲載の終わり",
+    "issued_at": "文書の日時",
+    "published_at": "掲載の始まり",
+    "title": "件名",
     "act_id": "操作の番号",
     "acted_at": "日時",
     "card_fingerprint": "ICカードの指紋（SHA-256）",
@@ -143,11 +153,13 @@ STAFF_ACT = {
 }
 
 
-# The kinds that this slice and 利用者登録 write; another slice's is shown by its name.
+# The kinds of entries in words; one that is not here is shown by its name.
 KINDS = {
     "registration.registered": "利用者登録",
     "registration.changed": "利用者変更",
     "registration.renewed": "ICカード更新",
+    "announcement.published": "お知らせの掲載",
+    "announcement.withdrawn": "お知らせの取り下げ",
     "staff.first_administrator_added": "管理者の登録（コマンド）",
     "staff.member_added": "職員の追加",
     "staff.member_changed": "職員の氏名・所属の変更",
