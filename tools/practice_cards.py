@@ -143,6 +143,25 @@ CARDS = (
         holder="テスト 3太郎",
         key="P-256",
     ),
+    # Who renews keeps the name: these two take the place of card 3, one after the other.
+    DemoCard(
+        name="renewal",
+        label="練習カード8",
+        purpose="練習カード3の次のICカードです。「ICカード更新」を試せます。PIN番号は同じなので、入力は1回で済みます。",
+        pin="3333",
+        number=1,
+        holder="テスト 1次郎",
+        ends=1500 * DAY,
+    ),
+    DemoCard(
+        name="renewal-2",
+        label="練習カード9",
+        purpose="練習カード8の次のICカードです。PIN番号が違うときの「ICカード更新」を試せます。",
+        pin="9999",
+        number=1,
+        holder="テスト 1次郎",
+        ends=2000 * DAY,
+    ),
 )
 
 

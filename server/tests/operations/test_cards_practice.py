@@ -69,9 +69,12 @@ def test_every_demo_card_is_what_it_says(made, trusted):
         "revoked": ["K-409"],
         "other": ("株式会社テスト商会02", "テスト 2太郎", True),
         "ec": ("株式会社テスト商会03", "テスト 3太郎", True),
+        "renewal": ("株式会社テスト商会01", "テスト 1次郎", True),
+        "renewal-2": ("株式会社テスト商会01", "テスト 1次郎", True),
     }
-    # The card dialogue shows company and holder: that must be enough to choose one.
-    assert len({(card["company"], card["holder"]) for card in made["cards"]}) == len(made["cards"])
+    # The card dialogue shows company, holder and end: that must be enough to choose one.
+    shown = {(card["company"], card["holder"], card["valid_until"][:10]) for card in made["cards"]}
+    assert len(shown) == len(made["cards"])
 
 
 def test_making_them_again_changes_nothing(made):
