@@ -145,7 +145,7 @@ def processes(env: dict[str, str]) -> list[tuple[str, list[str], dict[str, str]]
         ("ledger", [*command, "sequence_ledger"], head),
         ("practice mail", [*command, "practice_mail_server"], env),
         ("outbox", [*command, "send_notices"], env),
-        ("timer", [*command, "repeat", *HOURLY, "--every-hours", "1"], env),
+        ("timer", [*command, "repeat", "--quiet", *HOURLY, "--every-hours", "1"], env),
         ("card agent", [str(BIN / "irefuda-card"), "serve", "--settings", str(STATE / "agent.toml")], cards),
     ]
 

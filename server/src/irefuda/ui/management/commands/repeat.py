@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 from argparse import ArgumentParser
 from typing import Any
@@ -20,9 +21,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("commands", nargs="+", metavar="COMMAND")
+        parser.add_argument("--quiet", action="store_true", help="say only what went wrong")
         parser.add_argument("--every-hours", type=float, default=24.0, metavar="HOURS", help="24 unless told")
 
-    def handle(self, *args: Any, commands: list[str], every_hours: float, **options: Any) -> None:
+    def handle(self, *args: Any, commands: list[str], every_hours: float, quiet: bool, **options: Any) -> None:
         if unknown := sorted({*commands} - get_commands().keys()):
             raise CommandError(f"no such command: {', '.join(unknown)}")
         if every_hours <= 0:
@@ -32,16 +34,18 @@ class Command(BaseCommand):
             # The command in hand is finished before the end.
             signal.signal(number, lambda *_: stop.make())
         while not stop.made:
-            stop.wait(every_hours * 3600 if self._run(commands, stop) else min(RETRY_SECONDS, every_hours * 3600))
+            stop.wait(
+                every_hours * 3600 if self._run(commands, stop, quiet=quiet) else min(RETRY_SECONDS, every_hours * 3600)
+            )
 
-    def _run(self, commands: list[str], stop: StopRequest) -> bool:
+    def _run(self, commands: list[str], stop: StopRequest, *, quiet: bool) -> bool:
         """Run each command once; return whether the database was there for all of them."""
         reached = True
         for name in commands:
             if stop.made:
                 break
             try:
-                call_command(name, stdout=self.stdout, stderr=self.stderr)
+                call_command(name, stdout=io.StringIO() if quiet else self.stdout, stderr=self.stderr)
             except CommandError as failure:
                 # Said, and no reason to leave the others out.
                 self.stderr.write(f"{name}: {failure}")
