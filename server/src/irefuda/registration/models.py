@@ -31,6 +31,8 @@ class Registration(models.Model):
     # How often 変更 has changed 企業情報 or 代表窓口情報: a form filled from an older state overwrites nothing.
     changes = models.PositiveIntegerField(default=0)
     registered_at = models.DateTimeField()
+    # 利用停止: since when the agency lets none of the company's cards act, whatever the state of each; null while it does.
+    halted_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["section", "supplier"], name="one_company_id_per_supplier")]
@@ -52,6 +54,10 @@ class CardStatus(models.TextChoices):
     REPLACED = "replaced", "更新済み"
     CLOSED = "closed", "使用停止"
     REJECTED = "rejected", "不受理"
+
+
+# What a card in use stands at while its company is under 利用停止; no state of the card's own.
+HALTED = "halted"
 
 
 class RegisteredCard(models.Model):
@@ -100,12 +106,20 @@ class RegisteredCard(models.Model):
             models.Index(fields=["fingerprint", "section"], name="registeredcard_by_fingerprint"),
             # Every step of 登録 asks for this certificate in whatever state; the index of the constraint knows living ones.
             models.Index(fields=["section", "issuer_key", "serial"], name="registeredcard_by_certificate"),
+            # 「確認待ち」 stands on the start page of the staff, among however many cards that wait for nothing.
+            models.Index(fields=["status", "registered_at"], name="registeredcard_by_status"),
         ]
 
     @property
     def company_id(self) -> str:
         """Return the 企業ID of the card's company, without reading the company."""
         return company_id(self.section.agency.code, self.section.category, self.registration_id)
+
+    @property
+    def standing(self) -> str:
+        """Return what decides whether the card may act: its status, or HALTED while only its company is stopped."""
+        halted = self.status == CardStatus.ACTIVE and self.registration.halted_at is not None
+        return HALTED if halted else self.status
 
 
 class DraftKind(models.TextChoices):
@@ -140,6 +154,8 @@ class EventKind(models.TextChoices):
     REOPENED = "reopened", "使用停止の解除"
     APPROVED = "approved", "受理"
     REJECTED = "rejected", "不受理"
+    HALTED = "halted", "利用停止"
+    RESUMED = "resumed", "利用停止の解除"
 
 
 class Event(models.Model):
@@ -148,8 +164,10 @@ class Event(models.Model):
     id = models.UUIDField(primary_key=True)
     registration = models.ForeignKey(Registration, on_delete=models.PROTECT, related_name="events")
     kind = models.CharField(max_length=16, choices=EventKind.choices)
-    # The card that did it (更新: the new one), or the one that staff decided about.
-    card = models.ForeignKey(RegisteredCard, on_delete=models.PROTECT, related_name="events")
+    # The card that did it (更新: the new one), or the one that staff decided about; null for the company as a whole.
+    card: models.ForeignKey[RegisteredCard | None, RegisteredCard | None] = models.ForeignKey(
+        RegisteredCard, on_delete=models.PROTECT, null=True, related_name="events"
+    )
     person_in_charge = models.TextField(blank=True)
     # Which member of staff did it; "" when the company did.
     staff = models.CharField(max_length=100, blank=True)
@@ -220,3 +238,16 @@ class Attempt(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["subject", "hour"], name="one_count_per_hour")]
+
+
+class RefusedTry(models.Model):
+    """How often something that was sent was refused for one reason on one day (of Japan), and nothing else about it."""
+
+    on = models.DateField()
+    code = models.CharField(max_length=5)
+    # 調達機関 and 区分, as the first five digits of its 企業ID; "" for pages that belong to no section.
+    place = models.CharField(max_length=5, blank=True)
+    tries = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["on", "code", "place"], name="one_count_of_refusals_per_day")]
