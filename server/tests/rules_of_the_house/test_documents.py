@@ -101,7 +101,10 @@ def test_every_command_is_listed_with_its_options():
 
 @pytest.mark.parametrize(
     ("call", "name", "below"),
-    [(r"(?:\.append|\brecord)", "ledger.md", "| kind of entry"), (r"\.enqueue", "notices.md", "## Kinds")],
+    [
+        (r"(?:\.append|\brecord)", "ledger.md", "| kind of entry"),
+        (r"(?:\.enqueue|\b_?tell(?:_company|_office)?)", "notices.md", "## Kinds"),
+    ],
 )
 def test_every_kind_is_listed(call, name, below):
     kinds = {

@@ -184,7 +184,7 @@ def _judge(*, section: Section, old_der: bytes, new_der: bytes, now: datetime) -
     # By its whole certificate: another one with the same names and number tells its maker nothing.
     old_card = queries.card_of(section=section, fingerprint=fingerprint_of(old_der))
     if old_card is not None:
-        operations.refuse_unless_active(old_card.status)
+        operations.refuse_unless_active(old_card.standing)
         # Before its path is judged: the lists of an authority that is long gone would hide the way on.
         if reasons := rules.refusals_of_expired(old_card.expires_at, policy, at=now):
             raise Refused(*reasons)
@@ -376,11 +376,19 @@ def changes_of(old: RegisteredCard, new: RegisteredCard) -> list[list[str]]:
 
 def _announce(card: RegisteredCard, *, now: datetime) -> None:
     """Tell ICカード利用部署, 代表窓口 and the company's other cards; also of one that waits, for it may be a thief's."""
-    waits = card.status == CardStatus.PROVISIONAL
+    if card.status == CardStatus.PROVISIONAL:
+        operations.tell_company(
+            kind="registration.renewal_provisional",
+            subject="ICカード更新の申請を受け付けました（仮登録）",
+            letter="renewal_provisional",
+            card=card,
+            now=now,
+        )
+        return
     operations.tell_company(
-        kind="registration.renewal_provisional" if waits else "registration.renewed",
-        subject="ICカード更新の申請を受け付けました（仮登録）" if waits else "ICカード更新完了のお知らせ",
-        letter="renewal_provisional" if waits else "renewal_done",
+        kind="registration.renewed",
+        subject="ICカード更新完了のお知らせ",
+        letter="renewal_done",
         card=card,
         now=now,
     )
