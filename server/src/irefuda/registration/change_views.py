@@ -93,7 +93,7 @@ def enter_changes(request: HttpRequest, section: Section) -> HttpResponse:
     now = clock.now()
     rules_now = rules_time(request, now)
     fingerprint = auth.typing_card(request)
-    draft = queries.draft_of(section=section, fingerprint=fingerprint, now=now, kind=DraftKind.CHANGE)
+    draft = queries.bare_draft_of(section=section, fingerprint=fingerprint, now=now, kind=DraftKind.CHANGE)
     if request.method == "POST":
         return _take_changes(request, section, now=now, rules_now=rules_now)
     presenter = auth.presenter(request, now=now, saved=draft is not None, screen=SCREEN)
@@ -180,7 +180,7 @@ def check_changes(request: HttpRequest, section: Section) -> HttpResponse:
     now = clock.now()
     presenter = auth.presenter(request, now=now, screen=SCREEN)
     card = auth.registered_card(section=section, fingerprint=presenter.card.fingerprint)
-    draft = queries.draft_of(section=section, fingerprint=card.fingerprint, now=now, kind=DraftKind.CHANGE)
+    draft = queries.bare_draft_of(section=section, fingerprint=card.fingerprint, now=now, kind=DraftKind.CHANGE)
     state = changes.state_of(card, now=now)
     if draft is None or not draft.document or draft.based_on != state.based_on:
         return go("change-form", section)
