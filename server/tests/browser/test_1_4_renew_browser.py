@@ -196,6 +196,18 @@ def test_cancelling_changes_nothing(somebody: Person, city: PracticeCity) -> Non
     somebody.look("renewal-cancelled")
 
 
+def test_an_agent_that_is_away_is_told_in_the_page(somebody: Person, city: PracticeCity) -> None:
+    page = somebody.page
+    page.goto(city.origin + SECTION + "/renewal/")
+    nobody = int(city.origin.rsplit(":", 1)[1]) + 20
+    page.eval_on_selector(
+        "form[data-card-renewal]", "(form, ports) => { form.dataset.agentPorts = ports; }", f"{nobody} {nobody + 1}"
+    )
+    somebody.press("ICカード更新")
+    page.get_by_text("（C-222）").wait_for(timeout=3000)
+    somebody.look("renewal-no-agent")
+
+
 def test_a_popup_that_is_blocked_is_told_in_the_page(somebody: Person, city: PracticeCity) -> None:
     page = somebody.page
     page.add_init_script("window.open = () => null")
