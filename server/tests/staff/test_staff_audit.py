@@ -19,7 +19,7 @@ from irefuda.ledger import keys, sequencer
 from irefuda.ledger import operations as ledger
 from irefuda.ledger import queries as ledger_queries
 from irefuda.ledger.models import Checkpoint, Entry, Leaf, Pending
-from irefuda.staff import audit, queries, trust
+from irefuda.staff import inspection, queries, trust
 from irefuda.staff.models import Role
 from irefuda.ui import clock
 from irefuda_core import merkle, note, receipt
@@ -48,16 +48,16 @@ def log(office: Office, settings, tmp_path):
 
 def test_an_entry_is_read_with_its_proof_computed_anew(office: Office, log):
     (made, *_rest) = log(5)
-    reading = audit.read(made, now=clock.now())
+    reading = inspection.read(made, now=clock.now())
     assert (reading.promise, reading.is_proved, reading.hash_fits) == ("kept", True, True)
     assert reading.sha256 == hashlib.sha256(bytes(made.document)).hexdigest()
     first = Entry.objects.get(kind="staff.first_administrator_added")
-    rows = dict(audit.read(first, now=clock.now()).rows)
+    rows = dict(inspection.read(first, now=clock.now()).rows)
     assert rows["理由"] == "最初の管理者の登録"
     # What is not what the tree holds is told, whichever half was changed.
     changed = Entry(id=made.id, kind=made.kind, salt=made.salt, document=b"{}", entry_hash=made.entry_hash)
     changed.recorded_at = made.recorded_at
-    reading = audit.read(changed, now=clock.now())
+    reading = inspection.read(changed, now=clock.now())
     assert (reading.is_proved, reading.hash_fits) == (False, False)
 
 
@@ -65,10 +65,10 @@ def test_the_promise_is_waited_for_kept_late_or_broken(office: Office, log):
     now = clock.now()
     with transaction.atomic():
         entry = ledger.append(document=b"{}", kind="k", at=now, salt=bytes(16))
-    assert audit.read(entry, now=now + receipt.PROMISE).promise == "waiting"
-    assert audit.read(entry, now=now + receipt.PROMISE + timedelta(seconds=1)).promise == "broken"
+    assert inspection.read(entry, now=now + receipt.PROMISE).promise == "waiting"
+    assert inspection.read(entry, now=now + receipt.PROMISE + timedelta(seconds=1)).promise == "broken"
     log(at=now + timedelta(minutes=5))
-    assert audit.read(entry, now=now + timedelta(minutes=6)).promise == "late"
+    assert inspection.read(entry, now=now + timedelta(minutes=6)).promise == "late"
 
 
 def shown(page):
@@ -130,16 +130,16 @@ def test_two_heads_are_compared_and_a_rewritten_one_is_seen(office: Office, log)
     old = ledger_queries.latest_checkpoint().size
     log(6)
     new = ledger_queries.latest_checkpoint().size
-    result = audit.compare(old=old, new=new)
+    result = inspection.compare(old=old, new=new)
     assert result.is_consistent
     assert result.hashes
-    assert audit.compare(old=new, new=new).is_consistent
-    assert "ありません" in audit.compare(old=old, new=new + 1).problem
+    assert inspection.compare(old=new, new=new).is_consistent
+    assert "ありません" in inspection.compare(old=old, new=new + 1).problem
     # Heads of a history that was computed anew, signed with the right key; and one by another key.
     for size, key in ((new - 1, keys.head_key()), (new + 1, keys.head_key()), (new - 2, Ed25519PrivateKey.generate())):
         forged = note.sign_checkpoint(note.Checkpoint(keys.log_name(), size, bytes(32)), key)
         Checkpoint.objects.create(size=size, note=forged, signed_at=clock.now())
-    results = [audit.compare(old=old, new=size) for size in (new - 1, new + 1, new - 2)]
+    results = [inspection.compare(old=old, new=size) for size in (new - 1, new + 1, new - 2)]
     assert [(result.is_consistent, result.problem[:12]) for result in results] == [
         (False, ""),
         (False, "証明に必要な木の行がデー"),

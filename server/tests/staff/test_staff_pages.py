@@ -229,6 +229,10 @@ def test_a_supplier_s_card_and_session_open_nothing_here(office: Office, setting
     store.save()
     assert Session.objects.get().session_key == row.session_key
     assert client.get("/").headers["Location"] == "/login/"
+    store = client.session
+    store["card"] = {name: value for name, value in store["card"].items() if name != "site"}
+    store.save()
+    assert client.get("/").headers["Location"] == "/login/"
 
 
 def test_a_staff_card_opens_nothing_on_the_contractors_site(office: Office, settings):

@@ -53,8 +53,9 @@ class CardSessions:
             request.ended_card = _ended_card(request)  # type: ignore[attr-defined]
             return None
         kept, now = request.session["card"], clock.now()
-        if kept["site"] != settings.SITE:
-            # All sites keep their sessions in one table: a key that was carried over from another one opens nothing.
+        if kept.get("site") != settings.SITE:
+            # All sites keep their sessions in one table: a key that was carried over from another one opens nothing, nor
+            # does a session from before the sites were told apart.
             return None
         session = CardSession(
             certificate=base64.b64decode(kept["certificate"]),
@@ -99,7 +100,7 @@ def touch(request: HttpRequest, *, now: datetime) -> None:
 def begin(request: HttpRequest, proven: ProvenCard, *, person_in_charge: str, now: datetime) -> None:
     """Give the browser a session of this card under a new key; another card's session ends, with all it held."""
     kept = request.session.get("card") if settings.SESSION_COOKIE_NAME in request.COOKIES else None
-    if kept is None or (kept["fingerprint"], kept["site"]) != (proven.card.fingerprint, settings.SITE):
+    if kept is None or (kept["fingerprint"], kept.get("site")) != (proven.card.fingerprint, settings.SITE):
         request.session.flush()
     else:
         request.session.cycle_key()

@@ -136,6 +136,11 @@ def ids_of_kind(kind: str) -> Iterator[uuid.UUID]:
     yield from Entry.objects.filter(kind=kind).order_by("id").values_list("id", flat=True).iterator(chunk_size=2000)
 
 
+def ids_beginning_with(prefix: str) -> Iterator[uuid.UUID]:
+    """Yield the ids of every entry whose kind begins so, without keeping them."""
+    yield from Entry.objects.filter(kind__startswith=prefix).values_list("id", flat=True).iterator(chunk_size=2000)
+
+
 # -- for the auditors, who see the log as it is at this moment, not as it was published
 
 

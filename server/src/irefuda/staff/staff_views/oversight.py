@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from irefuda.ledger import queries as ledger
-from irefuda.staff import audit, operations, trust
+from irefuda.staff import inspection, operations, trust
 from irefuda.staff.forms import HeadsForm, LedgerSearch, PeriodForm
 from irefuda.staff.operations import Actor, Deed
 from irefuda.ui import clock
@@ -43,12 +43,12 @@ def search(request: HttpRequest, actor: Actor) -> HttpResponse:
     if form.is_bound and not form.is_valid():
         return render(request, "staff/audit.html", {**context, "show_errors": True})
     asked = form.cleaned_data if form.is_bound else {}
-    since, until = audit.moments(asked.get("first_day"), asked.get("last_day"))
+    since, until = inspection.moments(asked.get("first_day"), asked.get("last_day"))
     found = None
     if asked.get("entry"):
         found = ledger.entry(asked["entry"])
     elif asked.get("digest"):
-        found = audit.find_digest(asked["digest"], since=since, until=until)
+        found = inspection.find_digest(asked["digest"], since=since, until=until)
     if found is not None:
         return redirect("staff-audit-entry", found.id)
     rows = []
@@ -65,7 +65,7 @@ def search(request: HttpRequest, actor: Actor) -> HttpResponse:
     if len(rows) > PAGE:
         kept = {name: request.GET[name] for name in form.fields if request.GET.get(name)}
         more = urlencode({**kept, "below": rows[PAGE - 1][0]})
-    shown = [(place, found, audit.kind_shown(found.kind)) for place, found in rows[:PAGE]]
+    shown = [(place, found, inspection.kind_shown(found.kind)) for place, found in rows[:PAGE]]
     return render(request, "staff/audit.html", {**context, "rows": shown, "more": more})
 
 
@@ -75,7 +75,7 @@ def entry(request: HttpRequest, actor: Actor, entry_id: uuid.UUID) -> HttpRespon
     found = ledger.entry(entry_id)
     if found is None:
         raise Http404
-    return render(request, "staff/entry.html", {"actor": actor, "reading": audit.read(found, now=clock.now())})
+    return render(request, "staff/entry.html", {"actor": actor, "reading": inspection.read(found, now=clock.now())})
 
 
 @require_GET
@@ -84,7 +84,7 @@ def consistency(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = HeadsForm(request.GET) if "old" in request.GET else HeadsForm()
     result = None
     if form.is_bound and form.is_valid():
-        result = audit.compare(old=form.cleaned_data["old"], new=form.cleaned_data["new"])
+        result = inspection.compare(old=form.cleaned_data["old"], new=form.cleaned_data["new"])
     context = {"actor": actor, "form": form, "result": result, "heads": ledger.checkpoints(limit=20)}
     return render(request, "staff/consistency.html", {**context, "show_errors": form.is_bound})
 
@@ -104,7 +104,7 @@ def export(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     deed = Deed(act, actor, form.cleaned_data["reason"], clock.now(), secrets.token_bytes(16))
     operations.note_export(deed=deed, first=first, last=last)
     return StreamingHttpResponse(
-        audit.export(first, last),
+        inspection.export(first, last),
         content_type="application/jsonl; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="ledger-{first:%Y%m%d}-{last:%Y%m%d}.jsonl"'},
     )
