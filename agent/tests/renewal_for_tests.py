@@ -84,7 +84,8 @@ class Popup:
 
     def hand_over(self, held: TestCard, pin: str = PIN) -> None:
         """Let the old card sign."""
-        assert self.press("old", self.row(held), pin, person_in_charge="鈴木　花子") == {"step": "new"}
+        answer = self.press("old", self.row(held), pin, person_in_charge="鈴木　花子")
+        assert answer == {"step": "new"}, answer
 
     def show(self, document: str) -> dict:
         """Return the answer to the site's last message with this document."""

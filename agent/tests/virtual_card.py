@@ -50,6 +50,7 @@ class VirtualCard:
         self.verifications = 0
         self.is_for_signing = True
         self.when_signing: Callable[[], None] = lambda: None
+        self.when_verifying: Callable[[], None] = lambda: None
         number = (number or os.urandom(16)).rjust(25, b"\0")  # its end becomes the token's serial number
         chuid = _tlv("30", number) + _tlv("34", bytes(16)) + _tlv("35", b"20991231") + _tlv("3e", b"") + _tlv("fe", b"")
         self.objects = {
@@ -180,6 +181,7 @@ class VirtualCard:
             return _BLOCKED
         if not data:
             return _DONE if self.verified else bytes([0x63, 0xC0 | self.tries])
+        self.when_verifying()
         self.verifications += 1
         self.verified = self._just_verified = data == self.pin
         self.tries = self.allowed if self.verified else self.tries - 1

@@ -105,18 +105,17 @@ class Renewing:
         with renewal.working(Step.CONFIRM):
             assert renewal.new is not None
             try:
-                pin = None
+                pin, worker = None, renewal.worker
                 if not renewal.logged_in:
                     if press is None:  # the page believed it was: no try is made, the PIN is asked
                         return self._told({"faults": []})
                     if press.choice.fingerprint not in ("", renewal.new.fingerprint):
                         raise Refused(refusal("C-224"))
                     press = replace(press, choice=replace(press.choice, fingerprint=renewal.new.fingerprint))
-                    _, answer = await self._log_in(press)
+                    worker, answer = await self._log_in(press)
                     if "certificate" not in answer:
                         return self._told(answer)
                     pin = press.pin if answer["asks_each_time"] else None
-                worker = renewal.worker
                 assert isinstance(worker, Worker)
                 answer = await self._sign(worker, card_renewal, renewal.document_text, at, pin)
                 if "jws" not in answer:

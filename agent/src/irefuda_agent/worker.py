@@ -166,10 +166,11 @@ def _opened(request: dict[str, Any]) -> tuple[Any, Any]:
     flags = _tries(token)
     if flags["locked"]:
         raise Fault("pin_locked")
-    if flags["final_try"] and not request["last_try_confirmed"]:
+    # The PIN of another card is no reason to risk a try that is one of the last, whatever was confirmed.
+    kept = request.get("kept_pin", False)
+    if flags["final_try"] and (kept or not request["last_try_confirmed"]):
         raise Fault("pin_final_try")
-    if flags["few_tries"] and request.get("kept_pin"):
-        # Another card's PIN: the person types the right one, and no try is lost.
+    if flags["few_tries"] and kept:
         raise Fault("pin_few_tries")
     return slot, _log_in(slot, token, request)
 
