@@ -33,7 +33,8 @@ def change(
 
     `form` is bound when the request is a POST. `changes` tells what the valid form would change; `do` does it, in one
     transaction that calls `record(deed, …)`. The page that asks for the last word names the deed, so that a page sent
-    twice changes once, and what it has shown, so that nothing is overwritten unseen.
+    twice changes once, and what it has shown, so that nothing is overwritten unseen. `trail=[(address, name), …]` in the
+    context are the pages above, for 「現在の位置」.
     """
     page = {"title": title, "form": form, "actor": actor, **context}
     if request.method != "POST" or "back" in request.POST:

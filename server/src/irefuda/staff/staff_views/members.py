@@ -123,7 +123,8 @@ def _ask_code(request: HttpRequest, actor: Actor, title: str, **context: Any) ->
 def add_member(request: HttpRequest, actor: Actor) -> HttpResponse:
     """「職員を追加する」: the code of the colleague's card, then who they are and what they may do."""
     title = "職員を追加する"
-    if asked := _ask_code(request, actor, title):
+    trail = [(reverse("staff-members"), "職員の管理")]
+    if asked := _ask_code(request, actor, title, trail=trail):
         return asked
     # Its code is used up: nothing else could be told.
     if deed_is_done(request):
@@ -154,6 +155,7 @@ def add_member(request: HttpRequest, actor: Actor) -> HttpResponse:
         do=lambda deed: operations.add_member(deed=deed, member_id=deed.id, code=code, **values()),
         done_url=reverse("staff-members"),
         template="staff/member_form.html",
+        trail=trail,
         code=code,
         card=proven.card,
         authority=proven.authority_name,
