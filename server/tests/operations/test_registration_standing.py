@@ -138,11 +138,13 @@ def test_a_registration_that_was_accepted_counts(city, waiting):
     # 代表窓口情報 is what its own application says: the company had none.
     assert Registration.objects.get().representative["email"] == "daihyo@example.jp"
     assert told() == [
-        ("approved", "daihyo@example.jp", card.company_id),
+        ("approved", "daihyo@example.jp", card.fingerprint),
         ("approved", "hanako@example.jp", card.fingerprint),
     ]
-    assert card.company_id in Notice.objects.first().body
-    assert Notice.objects.first().subject == "利用者登録 受理のお知らせ"
+    notice = Notice.objects.first()
+    assert notice.subject == "利用者登録 受理のお知らせ（利用者申請書受理メール）"
+    for words in (card.company_id, "（株）テスト商会01", "青森 花子", "青森市新町1-3-7"):
+        assert words in notice.body
 
 
 def test_what_staff_decided_is_in_history_and_ledger(city, waiting):
@@ -164,7 +166,13 @@ def test_a_company_that_has_a_representative_keeps_it(city, authority, mine):
     card = registered(city, authority.card(company=OTHER_NAME), now=NOON, rep="stranger@example.jp")
     approve(city, card)
     assert Registration.objects.get().representative["email"] == "daihyo@example.jp"
-    assert "stranger@example.jp" not in {to for _, to, _ in told()}
+    # The company is warned as of every further card.
+    assert told() == [
+        ("approved", "hanako@example.jp", card.fingerprint),
+        ("further_card", "daihyo@example.jp", mine.company_id),
+        ("further_card", "hanako@example.jp", mine.fingerprint),
+        ("provisional", "hanako@example.jp", card.fingerprint),
+    ]
 
 
 def test_where_every_registration_is_approved_the_first_and_the_second_card_get_in(city, authority):

@@ -511,26 +511,29 @@ def _announce(*, card: RegisteredCard, registration: Registration, first: bool, 
             inbox=card.fingerprint,
         )
         return
-    recipients = [card.office["email"]]
-    if first and registration.representative_email not in recipients:
-        recipients.append(registration.representative_email)
-    for to in recipients:
-        notices.enqueue(
-            kind="registration.registered",
-            to=to,
-            subject="利用者登録のお知らせ（利用者申請書受理メール）",
-            body=_letter("registration_registered", card),
-            at=now,
-            sender=agency.system_email,
-            inbox=card.fingerprint,
-        )
+    tell(
+        applicants(card, first=first),
+        kind="registration.registered",
+        subject="利用者登録のお知らせ（利用者申請書受理メール）",
+        letter="registration_registered",
+        card=card,
+        now=now,
+    )
     if not first:
-        _warn_company(card=card, registration=registration, now=now)
+        warn_company(card=card, registration=registration, now=now)
 
 
-def _warn_company(*, card: RegisteredCard, registration: Registration, now: datetime) -> None:
+def applicants(card: RegisteredCard, *, first: bool) -> list[tuple[str, str]]:
+    """Return address and inbox of who applied: the card's office, and 代表窓口 when this first card entered it."""
+    told = [card.office["email"]]
+    if first and card.registration.representative_email not in told:
+        told.append(card.registration.representative_email)
+    return [(to, card.fingerprint) for to in told]
+
+
+def warn_company(*, card: RegisteredCard, registration: Registration, now: datetime) -> None:
     """Tell every other card's inbox, and 代表窓口, that a further card speaks for the company."""
-    _tell(
+    tell(
         _others(registration, card),
         kind="registration.further_card",
         subject="新しいICカードが登録されました",
@@ -555,16 +558,16 @@ def tell_company(*, kind: str, subject: str, letter: str, card: RegisteredCard, 
     # Where 代表窓口 is the same address, one mail tells both.
     company = (card.office["email"], card.company_id)
     others = [told for told in _others(card.registration, card) if told != company]
-    _tell([office, *others], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
+    tell([office, *others], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
 
 
 def tell_office(*, kind: str, subject: str, letter: str, card: RegisteredCard, now: datetime, **said: object) -> None:
     """Tell the office of this card alone, in mail and inbox."""
     office = (card.office["email"], card.fingerprint)
-    _tell([office], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
+    tell([office], kind=kind, subject=subject, letter=letter, card=card, now=now, **said)
 
 
-def _tell(
+def tell(
     told: Sequence[tuple[str, str]],
     *,
     kind: str,
@@ -574,6 +577,7 @@ def _tell(
     now: datetime,
     **said: object,
 ) -> None:
+    """Queue one letter for each address and its inbox."""
     sender = card.section.agency.system_email
     for to, inbox in told:
         notices.enqueue(

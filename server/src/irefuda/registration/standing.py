@@ -65,20 +65,36 @@ def approve_card(
         card.save(update_fields=["office", "changes"])
         renewals.succeed(card, now=now)
         changes += renewals.changes_of(card.succeeds, card)
-    elif card.registration.representative is None:
+    first = card.succeeds is None and card.registration.representative is None
+    if first:
         applied = queries.application_of(card).values
         card.registration.representative = operations.contact_of(applied, "rep")
         card.registration.save(update_fields=["representative"])
     _write_down(card, EventKind.APPROVED, decision, changes=changes, now=now, salt=salt)
-    renewed = card.succeeds is not None
-    operations.tell_company(
+    _announce_approved(card, first=first, now=now)
+    return card
+
+
+def _announce_approved(card: RegisteredCard, *, first: bool, now: datetime) -> None:
+    if card.succeeds is not None:
+        operations.tell_company(
+            kind="registration.approved",
+            subject="ICカード更新 受理のお知らせ",
+            letter="renewal_approved",
+            card=card,
+            now=now,
+        )
+        return
+    operations.tell(
+        operations.applicants(card, first=first),
         kind="registration.approved",
-        subject="ICカード更新 受理のお知らせ" if renewed else "利用者登録 受理のお知らせ",
-        letter="card_approved",
+        subject="利用者登録 受理のお知らせ（利用者申請書受理メール）",
+        letter="registration_approved",
         card=card,
         now=now,
     )
-    return card
+    if not first:
+        operations.warn_company(card=card, registration=card.registration, now=now)
 
 
 @transaction.atomic
