@@ -11,13 +11,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import make_section, make_token
+from builders import make_section, make_token, trust_authority
 from django.apps import apps
 from django.contrib.sessions.models import Session
+from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import get_resolver, path
 from staff_office import HOST, ORIGIN, Office, present, supplier_card
 
+from irefuda.agencies.models import Section
+from irefuda.agencies.urls import SECTION
 from irefuda.cards import views as card_views
 from irefuda.config import urls_staff
 from irefuda.staff import auth, operations
@@ -25,6 +28,7 @@ from irefuda.staff.auth import OpenPage, StaffPage
 from irefuda.staff.models import Role
 from irefuda.ui import clock
 
+SETTERS = urls_staff.SETS_AGENCIES
 PAGES = [page for page in urls_staff.TABLE if isinstance(page, StaffPage)]
 OPEN = {"staff-login", "staff-enrol", "logout", "card-nonce", "session-extend", "practice-cards"}
 
@@ -131,6 +135,35 @@ def test_an_address_that_came_past_the_table_is_not_there(staff_site, monkeypatc
     sneaked = [*urls_staff.urlpatterns, path("sneaked/", card_views.nonce, name="sneaked")]
     monkeypatch.setitem(resolver.__dict__, "url_patterns", sneaked)
     assert is_refused(Client(headers={"host": HOST}).post("/sneaked/"))
+
+
+def test_a_page_of_another_slice_gets_its_section_and_stands_on_the_start_page(office: Office, monkeypatch):
+    works = make_section(code="9991", category="0", name="入札市 契約課")
+    make_section(code="9992", name="別の機関")
+
+    def reviews(request: HttpRequest, actor: operations.Actor, section: Section) -> HttpResponse:
+        return HttpResponse(f"{actor.member.name} {section.agency.code} {section.category}")
+
+    def everything(request: HttpRequest, actor: operations.Actor) -> HttpResponse:
+        return HttpResponse("一覧")
+
+    rows = [
+        StaffPage("reviews/", everything, "reviews", SETTERS, menu="審査", waiting=lambda actor, now: "審査待ち3件"),
+        StaffPage("reviews/" + SECTION, reviews, "section-reviews", SETTERS),
+    ]
+    patterns = [*urls_staff.urlpatterns, *auth.paths(rows)]
+    resolver = get_resolver()
+    monkeypatch.setitem(resolver.__dict__, "url_patterns", patterns)
+    for cached in ("_reverse_dict", "_namespace_dict", "_app_dict"):
+        monkeypatch.setattr(resolver, cached, {})
+    monkeypatch.setattr(resolver, "_populated", False)
+    client = logged_in(office.let_in(Role.CONTRACTS, agency=works.agency, name="契約 花子")[0])
+    assert client.get("/reviews/9991/works/").content.decode() == "契約 花子 9991 0"
+    for elsewhere in ("/reviews/9992/goods/", "/reviews/9991/goods/", "/reviews/9993/works/"):
+        assert is_refused(client.get(elsewhere)), elsewhere
+    start = client.get("/").content.decode()
+    assert "審査待ち3件" in start
+    assert "審査待ち3件" not in logged_in(office.let_in(Role.WITNESS)[0]).get("/").content.decode()
 
 
 # -- what a GET and a POST from elsewhere may do, and what stands on every answer
@@ -276,6 +309,24 @@ def test_who_is_ended_is_out_at_the_next_click(office: Office, browser):
     answer = app.get("/")
     assert answer.status_code == 403
     assert "S-902" in answer.text
+
+
+def test_a_card_that_is_revoked_or_expires_is_out_at_the_next_click(office: Office, browser, monkeypatch):
+    authority = office.authority
+    card, _ = office.let_in(Role.CONTRACTS)
+    app = browser(card)
+    assert app.get("/").status_code == 200
+    revoked = {card.certificate.serial_number: clock.now() - timedelta(minutes=1)}
+    trust_authority(authority, audience="staff", name="入札市職員認証局", crl=authority.crl(number=2, revoked=revoked))
+    answer = app.get("/agencies/")
+    assert (answer.status_code, "K-409" in answer.text) == (403, True)
+    # No list that is fresh enough: nobody of this authority goes on.
+    other = browser(office.first)
+    late = clock.now() + timedelta(hours=48)
+    monkeypatch.setattr(clock, "now", lambda: late)
+    monkeypatch.setattr("irefuda.cards.auth.CardSession.ends_at", late + timedelta(minutes=1))
+    answer = other.get("/")
+    assert (answer.status_code, "K-410" in answer.text) == (403, True)
 
 
 def test_the_login_ends_after_thirty_idle_minutes_and_can_be_put_off(office: Office, browser, monkeypatch):

@@ -197,9 +197,9 @@ def span(
 
 
 def placed(
-    *, kind: str, since: datetime | None, until: datetime | None, below: int | None, limit: int
-) -> list[tuple[int, Entry]]:
-    """Return entries of a period by place, the newest first, below a place: page by page, whatever the log's length."""
+    *, kind: str = "", since: datetime | None, until: datetime | None, below: int | None = None, limit: int
+) -> Iterator[tuple[int, Entry]]:
+    """Yield entries of a period with their places, the newest first, below a place; few are kept at a time."""
     # A sequencer that stood still for days must hide nothing from an auditor.
     before, after = span(since=since, until=until, wait=timedelta(days=14))
     leaves = Leaf.objects.select_related("entry").order_by("-seq")
@@ -215,7 +215,8 @@ def placed(
         leaves = leaves.filter(entry__recorded_at__lt=until)
     if kind:
         leaves = leaves.filter(entry__kind__startswith=kind)
-    return [(leaf.seq, leaf.entry) for leaf in leaves[:limit]]
+    for leaf in leaves[:limit].iterator(chunk_size=100):
+        yield leaf.seq, leaf.entry
 
 
 def waiting() -> list[Entry]:

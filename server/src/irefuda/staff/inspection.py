@@ -184,7 +184,7 @@ def find_digest(digest: str, *, since: datetime | None, until: datetime | None) 
     digest = digest.strip().lower()
     if found := ledger.entry_of_hash(digest):
         return found
-    for _, entry in ledger.placed(kind="", since=since, until=until, below=None, limit=SCANNED):
+    for _, entry in ledger.placed(since=since, until=until, limit=SCANNED):
         if hashlib.sha256(bytes(entry.document)).hexdigest() == digest:
             return entry
     return None

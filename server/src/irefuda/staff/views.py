@@ -27,6 +27,7 @@ def change(
     do: Callable[[Deed], object],
     done_url: str,
     template: str = "staff/form.html",
+    check_template: str = "staff/check.html",
     **context: Any,
 ) -> HttpResponse:
     """Answer one step of a change: the form, its mistakes, before and after, or the way on once it is done.
@@ -51,7 +52,7 @@ def change(
     if not rows:
         return _with_reasons(request, template, page, [refusal("S-909")])
     page |= {"changes": rows, "act": uuid.uuid4(), "seen": digest(rows), "reason": form.cleaned_data["reason"]}
-    return render(request, "staff/check.html", page)
+    return render(request, check_template, page)
 
 
 def deed_is_done(request: HttpRequest) -> bool:

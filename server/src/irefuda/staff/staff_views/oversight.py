@@ -53,13 +53,8 @@ def search(request: HttpRequest, actor: Actor) -> HttpResponse:
         return redirect("staff-audit-entry", found.id)
     rows = []
     if not (asked.get("entry") or asked.get("digest")):
-        below = request.GET.get("below", "")
-        rows = ledger.placed(
-            kind=asked.get("kind", ""),
-            since=since,
-            until=until,
-            below=int(below) if below.isascii() and below.isdigit() and len(below) < 18 else None,
-            limit=PAGE + 1,
+        rows = list(
+            ledger.placed(kind=asked.get("kind", ""), since=since, until=until, below=_place(request), limit=PAGE + 1)
         )
     more = ""
     if len(rows) > PAGE:
@@ -67,6 +62,11 @@ def search(request: HttpRequest, actor: Actor) -> HttpResponse:
         more = urlencode({**kept, "below": rows[PAGE - 1][0]})
     shown = [(place, found, inspection.kind_shown(found.kind)) for place, found in rows[:PAGE]]
     return render(request, "staff/audit.html", {**context, "rows": shown, "more": more})
+
+
+def _place(request: HttpRequest) -> int | None:
+    typed = request.GET.get("below", "")
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 18 else None
 
 
 @require_GET
