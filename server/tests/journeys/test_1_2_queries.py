@@ -15,7 +15,7 @@ PAGES = {
     "receipt": 7, "login": 1, "start": 8,
 }  # fmt: skip
 PRESSES = {
-    "nonce": 1, "present": 5, "wrong pair": 6, "right pair": 8, "wrong contact": 8, "right contact": 8, "log in": 6,
+    "nonce": 1, "present": 5, "wrong pair": 7, "right pair": 8, "wrong contact": 8, "right contact": 8, "log in": 6,
 }  # fmt: skip
 
 

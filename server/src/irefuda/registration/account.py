@@ -48,7 +48,8 @@ class HistoryLine:
 
     at: datetime
     what: str
-    card: RegisteredCard
+    # None for what befell the company as a whole.
+    card: RegisteredCard | None
     by: str
     reason: str = ""
     changed: tuple[str, ...] = ()
@@ -156,7 +157,7 @@ def account_of(*, fingerprint: str, now: datetime) -> Account:
     events = list(_events(active))
     spoke = {card.id for cards_of in company.values() for card in cards_of}
     for event in events[:HISTORY_SHOWN]:
-        if event.card_id in spoke:
+        if event.card_id is None or event.card_id in spoke:
             by_registration[event.registration_id].history.append(_happened(event, fingerprint))
     for holding in holdings:
         holding.history.sort(key=lambda line: line.at, reverse=True)
@@ -216,7 +217,7 @@ def _happened(event: Event, fingerprint: str) -> HistoryLine:
     # Which member of staff it was is the agency's business.
     by = "調達機関の職員" if event.staff else event.person_in_charge or NOBODY_NAMED
     changed = tuple(dict.fromkeys(str(name) for name, _, _ in event.changes))
-    own = event.kind == EventKind.CHANGED and event.card.fingerprint == fingerprint
+    own = event.kind == EventKind.CHANGED and event.card is not None and event.card.fingerprint == fingerprint
     return HistoryLine(
         event.at,
         event.get_kind_display(),

@@ -19,7 +19,7 @@ from irefuda.notices import queries as inboxes
 from irefuda.notices.models import Notice
 from irefuda.registration import account, auth, standing
 from irefuda.registration.forms import ClosingReason
-from irefuda.registration.section_pages import begin_session, go, in_section, page
+from irefuda.registration.section_pages import begin_session, count_refused, go, in_section, page
 from irefuda.ui import clock
 from irefuda.ui.pages import refusal_page
 from irefuda_core.refusal import Refused, refusal
@@ -35,6 +35,7 @@ def _of_card(view: View) -> View:
         try:
             response: HttpResponse = view(request, **kwargs)
         except Refused as refused:
+            count_refused(request, None, refused)
             if request.card_session is None:  # type: ignore[attr-defined]
                 return refusal_page(
                     request,

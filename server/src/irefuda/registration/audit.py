@@ -25,7 +25,17 @@ PAGE = 200
 REGISTERED, RENEWED = "registration.registered", "registration.renewed"
 TABLE, EVENTS = "registration_registeredcard", "registration_event"
 # What a card signed; the deeds of EventKind that are in the ledger and are not a card's own row as well.
-DEEDS = (EventKind.CHANGED, EventKind.APPROVED, EventKind.REJECTED, EventKind.CLOSED, EventKind.REOPENED)
+DEEDS = (
+    EventKind.CHANGED,
+    EventKind.APPROVED,
+    EventKind.REJECTED,
+    EventKind.CLOSED,
+    EventKind.REOPENED,
+    EventKind.HALTED,
+    EventKind.RESUMED,
+)
+# Of the company as a whole, and of none of its cards.
+OF_COMPANY = (EventKind.HALTED, EventKind.RESUMED)
 # Cards that never took the place of the one that they would succeed.
 NEVER_COUNTED = (CardStatus.PROVISIONAL, CardStatus.REJECTED)
 # How an event names what it changed: the mail address of each contact block, and the items of 企業情報.
@@ -98,6 +108,7 @@ def _stories(page: Sequence[RegisteredCard]) -> dict[uuid.UUID, _Story]:
     events: dict[uuid.UUID, list[Event]] = {}
     kinds = (*DEEDS, EventKind.ADDRESS_VERIFIED)
     for event in Event.objects.filter(card__in=wanted, kind__in=kinds).order_by("at", "id"):
+        assert event.card_id is not None
         events.setdefault(event.card_id, []).append(event)
     ids = {card.ledger_entry for line in lines.values() for card in line}
     entries = ledger.entries(ids | {e.ledger_entry for told in events.values() for e in told if e.ledger_entry})
@@ -258,6 +269,7 @@ def _companies() -> Iterator[Finding]:
         for column, text in (
             *_representative(registration, applications, changes, _verified(happened, "rep")),
             *_company(registration, changed, entries),
+            *_halted(registration, happened),
         ):
             yield Finding("registration_registration", str(registration.id), f"{column}：{text}")
 
@@ -297,13 +309,20 @@ def _company(
         yield "company_changes", "変更された企業情報が、変更届に署名された内容と違います。"
 
 
+def _halted(registration: Registration, happened: Sequence[Event]) -> Iterator[tuple[str, str]]:
+    last = next((event for event in reversed(happened) if event.kind in OF_COMPANY), None)
+    since = last.at if last is not None and last.kind == EventKind.HALTED else None
+    if registration.halted_at != since:
+        yield "halted_at", "利用停止の状態が、台帳の記録から導かれるものと違います。"
+
+
 def _same_but_email(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return {**one, "email": ""} == {**other, "email": ""}
 
 
 def _events(published: Mapping[str, Ed25519PublicKey]) -> Iterator[Finding]:
     """Yield every deed of a company's history that is not what the ledger holds."""
-    rows = Event.objects.select_related("card").exclude(ledger_entry=None).order_by("id")
+    rows = Event.objects.select_related("registration__section__agency").exclude(ledger_entry=None).order_by("id")
     page = list(rows[:PAGE])
     while page:
         entries = ledger.entries(event.ledger_entry for event in page if event.ledger_entry)
@@ -331,8 +350,11 @@ def _deed(event: Event, entry: Any) -> Iterator[tuple[str, str]]:
             kept["changes"] = "／".join(str(rules.Change(*item)) for item in event.changes if len(item) == 3)
     else:
         said = _plain(entry)
-        kept = {"card_id": str(event.card_id), "staff": event.staff, "reason": event.reason}
-        kept["person_in_charge"] = event.person_in_charge
+        kept = {"staff": event.staff, "reason": event.reason}
+        if event.kind in OF_COMPANY:
+            kept["company_id"] = event.registration.company_id
+        else:
+            kept |= {"card_id": str(event.card_id), "person_in_charge": event.person_in_charge}
     for name, value in kept.items():
         if said.get(name) != value:
             yield name, "台帳の文書に書かれた内容と違います。"

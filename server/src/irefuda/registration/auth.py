@@ -76,16 +76,16 @@ def active(card: RegisteredCard | None) -> RegisteredCard:
     """
     if card is None:
         raise Refused(refusal("R-120"))
-    operations.refuse_unless_active(card.status)
+    operations.refuse_unless_active(card.standing)
     return card
 
 
 def require_registered(*, section: Section, fingerprint: str) -> None:
-    """Let only a card with an active registration go on; asks for nothing but its status.
+    """Let only a card with an active registration go on; asks for nothing but how it stands.
 
     :raises Refused: with the reason why this card may not log in here
     """
-    status = queries.card_status(section=section, fingerprint=fingerprint)
-    if status is None:
+    standing = queries.card_standing(section=section, fingerprint=fingerprint)
+    if standing is None:
         raise Refused(refusal("R-120"))
-    operations.refuse_unless_active(status)
+    operations.refuse_unless_active(standing)

@@ -20,7 +20,16 @@ from irefuda.registration.changes import State
 from irefuda.registration.forms import AddressCode, ChangedCompany, Contact, keep_unchanged
 from irefuda.registration.models import CardStatus, DraftKind, Event, RegisteredCard
 from irefuda.registration.operations import Answers, Presenter
-from irefuda.registration.section_pages import go, in_section, page, pdf_answer, prove, receipt_answer, rules_time
+from irefuda.registration.section_pages import (
+    count_refused,
+    go,
+    in_section,
+    page,
+    pdf_answer,
+    prove,
+    receipt_answer,
+    rules_time,
+)
 from irefuda.ui import clock
 from irefuda_core import documents
 from irefuda_core.refusal import Refusal, Refused, refusal
@@ -154,6 +163,7 @@ def _take_changes(request: HttpRequest, section: Section, *, now: datetime, rule
         except Refused as refused:
             if refused.refusals[0].code not in AT_THE_FORM:
                 raise
+            count_refused(request, section, refused)
         else:
             return go("change-check", section)
     else:
@@ -258,6 +268,7 @@ def change(request: HttpRequest, section: Section) -> HttpResponse:
         except Refused as refused:
             if refused.refusals[0].code != "R-141":
                 raise
+            count_refused(request, section, refused)
             return redirect(_address("change-form", section) + "?changed")
     return go("change-done", section, event_id=event.id)
 
@@ -279,6 +290,7 @@ def _own_event(request: HttpRequest, section: Section, event_id: uuid.UUID) -> t
 def done(request: HttpRequest, section: Section, event_id: uuid.UUID) -> HttpResponse:
     """Say what was changed, and which new mail address still waits for its code."""
     event, _ = _own_event(request, section, event_id)
+    assert event.card is not None
     state = changes.state_of(event.card, now=clock.now())
     return page(request, "change_done", section, event=event, unverified=state.unverified, steps=STEPS)
 
@@ -290,6 +302,7 @@ def _address(name: str, section: Section, *which: object) -> str:
 def _print_page(request: HttpRequest, section: Section, event_id: uuid.UUID, **more: Any) -> tuple[Event, HttpResponse]:
     event, presenter = _own_event(request, section, event_id)
     assert event.ledger_entry is not None
+    assert event.card is not None
     state = changes.state_of(event.card, now=clock.now())
     context = {
         "registered": event.card,
@@ -368,6 +381,7 @@ def verify_address(request: HttpRequest, section: Section) -> HttpResponse:
                 card=card, presenter=presenter, address=address, code=form.cleaned_data["code"], now=now
             )
         except Refused as refused:
+            count_refused(request, section, refused)
             kept["errors"] = [f"{reason.sentence}{reason.remedy}（{reason.code}）" for reason in refused.refusals]
         else:
             kept = {"section": section.id, "verified": address if event else ""}
@@ -410,6 +424,7 @@ def send_code(request: HttpRequest, section: Section) -> HttpResponse:
     try:
         changes.send_code_again(card=card, address=address, code=_fresh_code(), now=now)
     except Refused as refused:
+        count_refused(request, section, refused)
         kept["errors"] = [f"{reason.sentence}{reason.remedy}（{reason.code}）" for reason in refused.refusals]
         kept["sent_again"] = False
     request.session["address"] = kept

@@ -271,7 +271,7 @@ def _change(
     card = queries.card_of(section=section, fingerprint=presenter.card.fingerprint)
     if card is None:
         raise Refused(refusal("R-120"))
-    operations.refuse_unless_active(card.status)
+    operations.refuse_unless_active(card.standing)
     state = state_of(card, now=now)
     register = operations.company_fields(section, state.registration.supplier, state.company)
     if any(document[name] != value for name, value in register.items() if name not in COMPANY_ITEMS):

@@ -19,7 +19,7 @@ from irefuda.cards import operations as cards
 from irefuda.ledger import operations as ledger
 from irefuda.notices import operations as notices
 from irefuda.registration import queries
-from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
+from irefuda.registration.models import HALTED, Attempt, CardStatus, Draft, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
 from irefuda.suppliers.models import Supplier
 from irefuda.ui import rows
@@ -195,10 +195,11 @@ def company_known(*, draft: Draft, section: Section, presenter: Presenter, rules
     :raises Refused: with every reason of the rulebook
     """
     doubts = _ask_rulebook(section, draft.supplier, presenter, rules_now)
-    may_see = "name" not in doubts
-    return _known(
-        queries.registration_of(section=section, supplier=draft.supplier) if may_see else None, draft.supplier
-    )
+    if "name" in doubts:
+        return _known(None, draft.supplier)
+    registration = queries.registration_of(section=section, supplier=draft.supplier)
+    refuse_if_halted(registration)
+    return _known(registration, draft.supplier)
 
 
 def _known(registration: Registration | None, supplier: Supplier) -> Known:
@@ -415,6 +416,7 @@ def _register(
         raise Refused(refusal("R-126"))
     # Before the rulebook looks at the company's cards: from here to the commit no other one can join them.
     registration = hold_registration(section, supplier)
+    refuse_if_halted(registration)
     doubts = _ask_rulebook(section, supplier, presenter, rules_now)
     company = _known(registration if "name" not in doubts else None, supplier).company
     if any(document[name] != company[name] for name in queries.COMPANY_CHANGED_BY_USERS):
@@ -480,16 +482,26 @@ NOT_ACTIVE = {
     CardStatus.REPLACED: "R-121",
     CardStatus.CLOSED: "R-122",
     CardStatus.REJECTED: "R-156",
+    HALTED: "R-157",
 }
 
 
-def refuse_unless_active(status: str) -> None:
-    """Let only a card that is in use go on.
+def refuse_unless_active(standing: str) -> None:
+    """Let only a card that is in use go on; asked with `RegisteredCard.standing`.
 
     :raises Refused: with the reason why it is not
     """
-    if status != CardStatus.ACTIVE:
-        raise Refused(refusal(NOT_ACTIVE[CardStatus(status)]))
+    if standing != CardStatus.ACTIVE:
+        raise Refused(refusal(NOT_ACTIVE[standing]))
+
+
+def refuse_if_halted(registration: Registration | None) -> None:
+    """Let no further card join a company whose cards the agency lets not act (利用停止).
+
+    :raises Refused: R-157
+    """
+    if registration is not None and registration.halted_at is not None:
+        raise Refused(refusal("R-157"))
 
 
 def contact_of(document: dict[str, str], prefix: str) -> dict[str, str]:
@@ -545,11 +557,29 @@ def warn_company(*, card: RegisteredCard, registration: Registration, now: datet
 
 def _others(registration: Registration, card: RegisteredCard) -> list[tuple[str, str]]:
     """Return address and inbox of the company's other active cards, and of 代表窓口 unless it is told as one of them."""
-    others = queries.other_cards(registration=registration, fingerprint=card.fingerprint)
-    told = [(other.office["email"], other.fingerprint) for other in others]
+    return _company(registration, queries.other_cards(registration=registration, fingerprint=card.fingerprint))
+
+
+def _company(registration: Registration, cards: Sequence[RegisteredCard]) -> list[tuple[str, str]]:
+    """Return address and inbox of these cards' offices, and of 代表窓口 unless it is told as one of them."""
+    told = [(card.office["email"], card.fingerprint) for card in cards]
     if registration.representative and registration.representative_email not in {to for to, _ in told}:
         told.insert(0, (registration.representative_email, registration.company_id))
     return told
+
+
+def tell_registration(*, kind: str, subject: str, letter: str, registration: Registration, now: datetime) -> None:
+    """Tell 代表窓口 and every active card of the company, in mail and inbox."""
+    for to, inbox in _company(registration, queries.active_cards(registration)):
+        notices.enqueue(
+            kind=kind,
+            to=to,
+            subject=subject,
+            body=_company_letter(letter, registration),
+            at=now,
+            sender=registration.section.agency.system_email,
+            inbox=inbox,
+        )
 
 
 def tell_company(*, kind: str, subject: str, letter: str, card: RegisteredCard, now: datetime, **said: object) -> None:
@@ -586,11 +616,13 @@ def tell(
 
 
 def _letter(name: str, card: RegisteredCard, **said: object) -> str:
-    registration = card.registration
+    return _company_letter(name, card.registration, card=card, **said)
+
+
+def _company_letter(name: str, registration: Registration, **said: object) -> str:
     return render_to_string(
         f"registration/mail/{name}.txt",
         {
-            "card": card,
             "registration": registration,
             "agency": registration.section.agency,
             "supplier": registration.supplier,

@@ -13,6 +13,7 @@ from django.db.models import Count
 from irefuda.agencies.models import Section
 from irefuda.ledger import queries as ledger
 from irefuda.registration.models import (
+    HALTED,
     CardStatus,
     Draft,
     DraftKind,
@@ -57,8 +58,11 @@ WHERE section_id = %s AND id = %s AND fingerprint = %s"""  # noqa: S608 -- our o
 CARD_ID_FROM_DRAFT = (
     "SELECT id FROM registration_registeredcard WHERE section_id = %s AND draft = %s AND fingerprint = %s"
 )
-CARD_STATUS = """SELECT status FROM registration_registeredcard
-WHERE section_id = %s AND fingerprint = %s ORDER BY registered_at DESC LIMIT 1"""
+# `RegisteredCard.standing`, without reading the card.
+CARD_STANDING = f"""SELECT
+    CASE WHEN card.status = '{CardStatus.ACTIVE}' AND registration.halted_at IS NOT NULL THEN '{HALTED}' ELSE card.status END
+FROM registration_registeredcard card JOIN registration_registration registration ON registration.id = card.registration_id
+WHERE card.section_id = %s AND card.fingerprint = %s ORDER BY card.registered_at DESC LIMIT 1"""  # noqa: S608 -- our own names
 
 
 def uuid_value(value: uuid.UUID) -> uuid.UUID | str:
@@ -145,10 +149,10 @@ def card_of(*, section: Section, fingerprint: str) -> RegisteredCard | None:
     return _with_company(section, fingerprint=fingerprint)
 
 
-def card_status(*, section: Section, fingerprint: str) -> str | None:
-    """Return the status of the newest registration of this card in the section, or None."""
+def card_standing(*, section: Section, fingerprint: str) -> str | None:
+    """Return how the newest registration of this card in the section stands, or None."""
     with connection.cursor() as cursor:
-        cursor.execute(CARD_STATUS, [section.id, fingerprint])
+        cursor.execute(CARD_STANDING, [section.id, fingerprint])
         row = cursor.fetchone()
     return row[0] if row else None
 
@@ -209,8 +213,21 @@ def receipt_bundle(card: RegisteredCard, *, now: datetime) -> dict[str, object]:
 
 def other_cards(*, registration: Registration, fingerprint: str) -> list[RegisteredCard]:
     """Return the active cards of this company other than this one."""
+    return [card for card in active_cards(registration) if card.fingerprint != fingerprint]
+
+
+def active_cards(registration: Registration) -> list[RegisteredCard]:
+    """Return the active cards of this company, the oldest first."""
     active = RegisteredCard.objects.filter(registration=registration, status=CardStatus.ACTIVE)
-    return list(active.exclude(fingerprint=fingerprint).order_by("registered_at"))
+    return list(active.order_by("registered_at"))
+
+
+def registration_in(*, section: Section, number: int) -> Registration | None:
+    """Return the registration of this number (the end of its 企業ID) in this section with its company, or None."""
+    found = Registration.objects.select_related("supplier").filter(section=section, id=number).first()
+    if found is not None:
+        found.section = found.supplier.section = section
+    return found
 
 
 def unverified_of(card: RegisteredCard) -> list[UnverifiedAddress]:
@@ -233,6 +250,7 @@ def own_event(*, section: Section, event_id: uuid.UUID, fingerprint: str) -> Eve
     event = found.first()
     if event is not None:
         card = event.card
+        assert card is not None
         card.section = card.registration.section = card.registration.supplier.section = section
         event.registration = card.registration
     return event

@@ -15,7 +15,7 @@ from irefuda.agencies.models import Category, Section
 from irefuda.cards import auth as card_auth
 from irefuda.cards import operations as cards
 from irefuda.registration import auth, queries, renewals
-from irefuda.registration.section_pages import go, in_section, page, rules_time
+from irefuda.registration.section_pages import count_refused, go, in_section, page, rules_time
 from irefuda.ui import clock
 from irefuda.ui.pages import refusal_page
 from irefuda_core.refusal import Refusal, Refused
@@ -154,6 +154,7 @@ def _stop(request: HttpRequest, section: Section, refused: Refused) -> HttpRespo
 
 
 def _keep_reasons(request: HttpRequest, section: Section, refused: Refused) -> None:
+    count_refused(request, section, refused)
     # In the session and not in the address: they name people, and addresses stand in logs.
     reasons = [[reason.code, reason.sentence, reason.remedy] for reason in refused.refusals]
     request.session["renewal"] = {"section": section.id, "reasons": reasons}

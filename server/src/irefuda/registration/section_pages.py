@@ -17,7 +17,7 @@ from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category, Section
 from irefuda.cards import auth as card_auth
 from irefuda.cards import operations as cards
-from irefuda.registration import auth
+from irefuda.registration import auth, tally
 from irefuda.ui import clock, pdf
 from irefuda.ui.pages import refusal_page
 from irefuda_core import text
@@ -38,6 +38,7 @@ def in_section(view: View) -> View:
         try:
             response: HttpResponse = view(request, section, **kwargs)
         except Refused as refused:
+            count_refused(request, section, refused)
             return refusal_page(
                 request,
                 refused.refusals,
@@ -48,6 +49,12 @@ def in_section(view: View) -> View:
         return response
 
     return wrapped
+
+
+def count_refused(request: HttpRequest, section: Section | None, refused: Refused) -> None:
+    """Count why something that was sent is refused; a GET changes nothing, not even a count."""
+    if request.method == "POST":
+        tally.count(refused, section=section, now=clock.now())
 
 
 def rules_time(request: HttpRequest, now: datetime) -> datetime:

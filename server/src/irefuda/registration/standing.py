@@ -13,7 +13,7 @@ from irefuda.agencies.models import Category, Section
 from irefuda.cards import operations as cards
 from irefuda.ledger import operations as ledger
 from irefuda.registration import operations, queries, renewals
-from irefuda.registration.models import CardStatus, Event, EventKind, RegisteredCard
+from irefuda.registration.models import CardStatus, Event, EventKind, RegisteredCard, Registration
 from irefuda.suppliers import queries as suppliers
 from irefuda.ui import rows
 from irefuda.ui.clock import JST
@@ -22,6 +22,8 @@ from irefuda_core import registration as rules
 from irefuda_core.refusal import Refused, refusal
 
 LONGEST_REASON = 400
+# What a company's registration is when it is not under 利用停止.
+IN_USE = "利用できます"
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,65 @@ def reopen_card(
     return card
 
 
+# -- 利用停止 of a company
+
+
+@transaction.atomic
+def halt_registration(*, section: Section, number: int, decision: Decision, now: datetime, salt: bytes) -> Registration:
+    """Let none of the company's cards act, and none join it, by the agency's word; each card's own state stays what it is.
+
+    :raises Refused: R-152 without a reason, S-953 when it is halted already
+    :raises Registration.DoesNotExist: when there is none of this number
+    """
+    return _halt(section, number, decision, EventKind.HALTED, now=now, salt=salt)
+
+
+@transaction.atomic
+def resume_registration(
+    *, section: Section, number: int, decision: Decision, now: datetime, salt: bytes
+) -> Registration:
+    """Let the company's cards act again, each as its own state has it.
+
+    :raises Refused: R-152 without a reason, S-953 when it is not halted
+    :raises Registration.DoesNotExist: when there is none of this number
+    """
+    return _halt(section, number, decision, EventKind.RESUMED, now=now, salt=salt)
+
+
+def _halt(
+    section: Section, number: int, decision: Decision, kind: EventKind, *, now: datetime, salt: bytes
+) -> Registration:
+    registration = queries.registration_in(section=section, number=number)
+    if registration is None:
+        raise Registration.DoesNotExist
+    halts = kind == EventKind.HALTED
+    operations.hold_registration(section, registration.supplier)
+    before = Registration.objects.filter(id=number, halted_at__isnull=halts)
+    if not before.update(halted_at=now if halts else None):
+        raise Refused(refusal("S-953", state=IN_USE if not halts else EventKind.HALTED.label))
+    registration.halted_at = now if halts else None
+    states = [IN_USE, EventKind.HALTED.label]
+    changes = [["利用者登録の状態", *(states if halts else states[::-1])]]
+    _write_down_of_company(registration, kind, decision, changes=changes, now=now, salt=salt)
+    if halts:
+        operations.tell_registration(
+            kind="registration.halted",
+            subject="電子入札の利用停止のお知らせ",
+            letter="registration_halted",
+            registration=registration,
+            now=now,
+        )
+    else:
+        operations.tell_registration(
+            kind="registration.resumed",
+            subject="電子入札の利用停止の解除のお知らせ",
+            letter="registration_resumed",
+            registration=registration,
+            now=now,
+        )
+    return registration
+
+
 # -- common to all of them
 
 
@@ -320,36 +381,62 @@ def _write_down(
     person_in_charge: str = "",
 ) -> Event:
     """Write the deed into the ledger and into the company's history. No card signs it: the ledger says who did it."""
-    reason = _reason(decision.reason) if decision.staff else decision.reason
-    document: dict[str, str | int] = {
-        "type": f"card-{kind.value}",
-        "realm": settings.REALM,
-        "origin": settings.SUPPLIER_ORIGIN,
-        "agency_code": card.section.agency.code,
-        "category": Category(card.section.category).label,
-        "card_id": str(card.id),
-        "certificate_fingerprint": card.fingerprint,
-        "acting_certificate_fingerprint": actor.fingerprint if actor else "",
-        "person_in_charge": person_in_charge,
-        "staff": decision.staff,
-        "reason": reason,
-        "at": now.astimezone(JST).isoformat(timespec="seconds"),
-    }
-    entry = ledger.append(
-        document=canonical.canonical_json(document), kind=f"registration.{kind.value}", at=now, salt=salt
-    )
     event = Event(
-        id=uuid.uuid4(),
         registration=card.registration,
         kind=kind,
         card=card,
         person_in_charge=person_in_charge,
         staff=decision.staff,
-        reason=reason,
+        reason=_reason(decision.reason) if decision.staff else decision.reason,
         changes=changes,
-        ledger_entry=entry.id,
-        receipt=ledger.receipt_for(entry),
         at=now,
     )
+    about = {
+        "type": f"card-{kind.value}",
+        "card_id": str(card.id),
+        "certificate_fingerprint": card.fingerprint,
+        "acting_certificate_fingerprint": actor.fingerprint if actor else "",
+        "person_in_charge": person_in_charge,
+    }
+    return _enter(event, about, card.section, salt=salt)
+
+
+def _write_down_of_company(
+    registration: Registration,
+    kind: EventKind,
+    decision: Decision,
+    *,
+    changes: list[list[str]],
+    now: datetime,
+    salt: bytes,
+) -> Event:
+    """Write what befell the company as a whole into the ledger and into its history."""
+    event = Event(
+        registration=registration,
+        kind=kind,
+        staff=decision.staff,
+        reason=_reason(decision.reason),
+        changes=changes,
+        at=now,
+    )
+    about = {"type": f"registration-{kind.value}", "company_id": registration.company_id}
+    return _enter(event, about, registration.section, salt=salt)
+
+
+def _enter(event: Event, about: dict[str, str], section: Section, *, salt: bytes) -> Event:
+    document: dict[str, str | int] = {
+        **about,
+        "realm": settings.REALM,
+        "origin": settings.SUPPLIER_ORIGIN,
+        "agency_code": section.agency.code,
+        "category": Category(section.category).label,
+        "staff": event.staff,
+        "reason": event.reason,
+        "at": event.at.astimezone(JST).isoformat(timespec="seconds"),
+    }
+    entry = ledger.append(
+        document=canonical.canonical_json(document), kind=f"registration.{event.kind}", at=event.at, salt=salt
+    )
+    event.id, event.ledger_entry, event.receipt = uuid.uuid4(), entry.id, ledger.receipt_for(entry)
     rows.insert(event)
     return event

@@ -18,7 +18,16 @@ from irefuda.notices import queries as inboxes
 from irefuda.registration import account, auth, changes, operations, queries, renewals
 from irefuda.registration.forms import Contact, SupplierLookup
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard
-from irefuda.registration.section_pages import go, in_section, page, pdf_answer, prove, receipt_answer, rules_time
+from irefuda.registration.section_pages import (
+    count_refused,
+    go,
+    in_section,
+    page,
+    pdf_answer,
+    prove,
+    receipt_answer,
+    rules_time,
+)
 from irefuda.ui import clock
 from irefuda_core import documents
 from irefuda_core.card_life import days_left
@@ -85,6 +94,7 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
         _keep_lookup(request, section, form, answer=refused.refusals[0].code)
         if refused.refusals[0].code != "R-102":
             raise
+        count_refused(request, section, refused)
     else:
         _keep_lookup(request, section, form, answer="mistakes")
     # A mistake is answered by a GET as well: the back button never asks to send a form again, and no try counts twice.
