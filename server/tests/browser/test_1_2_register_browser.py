@@ -7,6 +7,7 @@ console. The site is reached as one on a public address, so the popup has to pas
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
     assert company_id in page.inner_text("main")
     assert "別の担当者" in page.inner_text("main")
     look_at_account(person, company_id, keyboard=not wide)
+    change(person, card, tmp_path, keyboard=not wide)
     # Besides the site only the card agent on this machine was spoken to.
     assert {host for host in person.hosts if not host.startswith("127.0.0.1:")} == {city.origin.split("/")[2]}
 
@@ -171,6 +173,78 @@ def look_at_account(person: Person, company_id: str, *, keyboard: bool) -> None:
     person.press("使用を止める")
     page.locator(".error-summary").wait_for()
     person.look("close-card-errors")
+
+
+def change(person: Person, card: dict[str, str], directory: Path, *, keyboard: bool) -> None:
+    """Walk through the manual's section 1.3: 利用者変更, the code of the new address out of its mail, the print page."""
+    page, address = person.page, f"new-{person.width}@example.jp"
+    person.go("/9992/goods/registration/menu/")
+    person.present("変更", card, keyboard=keyboard)
+    page.wait_for_url("**/change/")
+    person.look("change")
+    if not keyboard:
+        person.press("入力内容確認")
+        page.get_by_text("変更した項目がありません。").wait_for()
+        assert page.evaluate("document.activeElement.className") == "error-summary"
+        person.look("change-nothing")
+    page.get_by_label("代表電話番号").fill(f"０１７ー７７７ー{person.width:04d}")
+    page.locator("[name=card_office-person]").fill("青森 次郎")
+    for name in ("email", "email_again"):
+        page.locator(f"[name=card_office-{name}]").fill(address)
+    person.press("入力内容確認", keyboard=keyboard)
+    page.wait_for_url("**/change/check/")
+    assert len(page.locator(".changed").all()) == 3
+    person.look("change-check")
+    page.go_back()
+    assert page.locator("[name=card_office-person]").input_value() == "青森 次郎"
+    page.go_forward()
+    page.wait_for_url("**/change/check/")
+    person.present("変更", card, keyboard=keyboard)
+    page.wait_for_url("**/change/done/**")
+    person.look("change-done")
+    done = page.url
+
+    code = code_from_mail(person, address)
+    page.goto(done)
+    page.get_by_role("link", name="確認コードを入力する").click()
+    page.get_by_label("確認コード").fill("000000" if code != "000000" else "111111")
+    person.press("確認", keyboard=keyboard)
+    page.get_by_text("確認コードが違います").wait_for()
+    person.look("change-address-wrong")
+    page.get_by_label("確認コード").fill(code)
+    person.press("確認", keyboard=keyboard)
+    page.get_by_text("の確認が済みました").wait_for()
+    person.look("change-address-verified")
+    person.go("/9992/goods/change/history/")
+    page.goto(done)
+    with person.context.expect_page() as opened:
+        page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
+    printed = Watched(opened.value)
+    printed.page.reload()
+    expect(printed.page.get_by_text("番目に記録されています")).to_be_visible()
+    person.look("change-print", printed)
+    printed.page.pdf(path=str(directory / "change.pdf"), prefer_css_page_size=True)
+    for words in (f"017-777-{person.width:04d}", "青森次郎", address, "受付の控え（利用者変更）"):
+        assert words in text_of(directory / "change.pdf")
+    assert verified(printed.page, person.city, directory) == 0
+    printed.page.close()
+
+
+def code_from_mail(person: Person, address: str) -> str:
+    """Return the code in the mail that was sent to this address, as the holder of the address reads it."""
+    page = person.page
+    page.goto(person.city.origin + "/practice/mail/")
+    mail = page.locator("tr", has_text=address).filter(has_text="メールアドレスの確認コード").first
+    for _ in range(40):  # the outbox and the mail server are processes of their own
+        if mail.count():
+            break
+        page.wait_for_timeout(250)
+        page.reload()
+    mail.get_by_role("link").click()
+    person.look("change-code-mail")
+    found = re.search(r"確認コード : ([0-9]{6})", page.inner_text("main"))
+    assert found is not None
+    return found[1]
 
 
 def text_of(pdf: Path) -> str:
