@@ -42,6 +42,8 @@ def address_of(page: StaffPage, office: Office, member: uuid.UUID) -> str:
         "<uuid:member_id>": str(member),
         "<uuid:entry_id>": str(uuid.uuid4()),
         "<int:closure_id>": "1",
+        "<uuid:import_id>": str(uuid.uuid4()),
+        "<str:supplier_number>": "999999999",
     }.items():
         filled = filled.replace(placeholder, value)
     assert "<" not in filled, f"{page.name}: how is {page.path} filled?"

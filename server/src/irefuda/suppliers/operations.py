@@ -1,7 +1,8 @@
-"""What changes the register: an import as a whole, nothing else."""
+"""What changes the register: an import as a whole, and one entry by a member of staff."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -10,17 +11,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import F
 
 from irefuda.agencies.models import Section
 from irefuda.suppliers import search
-from irefuda.suppliers.models import ColumnMapping, Supplier, SupplierStatus
+from irefuda.suppliers.models import ColumnMapping, RegisterMark, RegisterState, Supplier, SupplierStatus
 from irefuda.suppliers.register_files import lines
-from irefuda.suppliers.register_files.columns import DAYS
+from irefuda.suppliers.register_files.columns import DAYS, DELEGATE_NAMES
 from irefuda.suppliers.register_files.fields import Field
 from irefuda.suppliers.register_files.finding import Remembered, open_register
 from irefuda.suppliers.register_files.lines import Line, Register
 from irefuda.suppliers.register_files.mapping import recognise
 from irefuda.suppliers.register_files.reading import Row
+from irefuda_core.refusal import Refused, refusal
 
 KINDS = ("new", "changed", "returned", "ended", "unchanged")
 BATCH = 1000
@@ -48,6 +51,10 @@ class Change(NamedTuple):
     cards: int = 0
 
 
+# Told of every change in the order of the difference, with the supplier's id; None for a company that is new.
+Told = Callable[[Change, int | None], None]
+
+
 @dataclass(slots=True)
 class Report:
     """What an import did, or would do."""
@@ -61,9 +68,24 @@ class Report:
     as_above: int
     dry_run: bool
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    # How many companies the register had.
+    listed_before: int = 0
     # The first of each kind, and every one with registered users.
     listed: dict[str, list[Change]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     registered: list[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """What was read of a file, before it is compared with anything."""
+
+    section: Section
+    labels: list[str]
+    mapping: dict[str, str]
+    mapping_from: str
+    sheet: str
+    kind: str
+    register: Register
 
 
 def import_register(
@@ -86,30 +108,83 @@ def import_register(
     :raises Faulty: when a line is wrong
     :raises Refused: for a file that cannot be read
     """
+    read = read_file(section=section, path=path, given=given, sheet=sheet, progress=progress)
+    if dry_run:
+        return compare(read, registered_among=registered_among, progress=progress)
+    with transaction.atomic():
+        return take(read, now=now, registered_among=registered_among, progress=progress)
+
+
+def read_file(
+    *, section: Section, path: Path, given: Mapping[str, Field] | None, sheet: str, progress: Progress
+) -> ReadFile:
+    """Return what the file says; no row of the database is locked meanwhile.
+
+    :raises Unclear: when somebody must say what a column is
+    :raises Faulty: when a line is wrong
+    :raises Refused: for a file that cannot be read
+    """
     with open_register(path, sheet=sheet, given=given, remembered=_remembered(section)) as table:
         rows = _watched(table.rows, lambda: progress("ファイルを読んでいます", table.sheet.read_so_far()))
-        register = lines.read(rows, table.header)
-    report = Report(
-        sheet=table.sheet.name,
-        kind=table.sheet.kind,
+        try:
+            register = lines.read(rows, table.header)
+        except lines.Faulty as faulty:
+            faulty.mapping = table.header.mapping
+            raise
+    return ReadFile(
+        section=section,
+        labels=table.header.labels,
         mapping=table.header.mapping,
         mapping_from=table.mapping_from,
-        rows=register.rows,
-        padded=register.padded,
-        as_above=register.as_above,
+        sheet=table.sheet.name,
+        kind=table.sheet.kind,
+        register=register,
+    )
+
+
+def compare(
+    read: ReadFile, *, registered_among: RegisteredAmong, progress: Progress, told: Told | None = None
+) -> Report:
+    """Return what taking the file would change; nothing is written."""
+    report = _report_of(read, dry_run=True)
+    _compare(read.section, read.register, report, registered_among, progress, write=False, told=told)
+    return report
+
+
+def take(
+    read: ReadFile, *, now: datetime, registered_among: RegisteredAmong, progress: Progress, told: Told | None = None
+) -> Report:
+    """Make the register what the file says, in the caller's transaction, and return what that changed."""
+    report = _report_of(read, dry_run=False)
+    # First of all, so that whatever changes this register at the same moment waits here.
+    hold(read.section)
+    ColumnMapping.objects.update_or_create(
+        section=read.section,
+        defaults={"header": read.labels, "mapping": read.mapping, "remembered_at": now},
+    )
+    _compare(read.section, read.register, report, registered_among, progress, write=True, told=told)
+    return report
+
+
+def hold(section: Section) -> None:
+    """Keep the section's register to the caller's transaction: every other change of it waits for its end."""
+    mine = RegisterState.objects.filter(section=section)
+    if not mine.update(revision=F("revision") + 1):
+        RegisterState.objects.bulk_create([RegisterState(section=section)], ignore_conflicts=True)
+        mine.update(revision=F("revision") + 1)
+
+
+def _report_of(read: ReadFile, *, dry_run: bool) -> Report:
+    return Report(
+        sheet=read.sheet,
+        kind=read.kind,
+        mapping=read.mapping,
+        mapping_from=read.mapping_from,
+        rows=read.register.rows,
+        padded=read.register.padded,
+        as_above=read.register.as_above,
         dry_run=dry_run,
     )
-    if dry_run:
-        _compare(section, register, report, registered_among, progress, write=False)
-        return report
-    with transaction.atomic():
-        # First of all, so that two imports of one section wait for each other at this row.
-        ColumnMapping.objects.update_or_create(
-            section=section,
-            defaults={"header": table.header.labels, "mapping": table.header.mapping, "remembered_at": now},
-        )
-        _compare(section, register, report, registered_among, progress, write=True)
-    return report
 
 
 def _remembered(section: Section) -> Remembered | None:
@@ -135,11 +210,12 @@ def _compare(
     progress: Progress,
     *,
     write: bool,
+    told: Told | None = None,
 ) -> None:
     """Compare the file with the register batch by batch, and write the difference."""
     first_import = not Supplier.objects.filter(section=section).exists()
     waiting, done, searched = iter(register), 0, 0
-    _end_the_missing(section, register, report, registered_among, write=write)
+    _end_the_missing(section, register, report, registered_among, write=write, told=told)
     while batch := list(islice(waiting, BATCH)):
         progress("名簿と比べています" if report.dry_run else "名簿に書き込んでいます", done / len(register))
         stored = {} if first_import else _stored(section, register, batch)
@@ -150,7 +226,11 @@ def _compare(
             if change.kind != "unchanged":
                 changes.append((line, change))
         touched = {stored[line.supplier_number].id: change for line, change in changes if change.kind != "new"}
-        _list(report, [change for _, change in changes], touched, registered_among)
+        cards = _list(report, [change for _, change in changes], touched, registered_among)
+        if told is not None:
+            for line, change in changes:
+                before = stored.get(line.supplier_number)
+                told(change._replace(cards=cards.get(before.id, 0) if before else 0), before.id if before else None)
         if write:
             searched += _write(section, register.stored, changes, stored, fresh=first_import)
         done += len(batch)
@@ -211,31 +291,46 @@ def _status(line: Line, columns: Sequence[str], stored: _Stored | None) -> str:
 
 def _list(
     report: Report, changes: Sequence[Change], touched: Mapping[int, Change], registered_among: RegisteredAmong
-) -> None:
+) -> Mapping[int, int]:
+    """Put these changes into the report, and return how many cards the touched companies have."""
     for change in changes:
         if len(report.listed[change.kind]) < LISTED:
             report.listed[change.kind].append(change)
-    if touched:
-        cards = registered_among(list(touched))
-        report.registered += [touched[key]._replace(cards=cards[key]) for key in touched if cards.get(key)]
+    cards = registered_among(list(touched)) if touched else {}
+    report.registered += [touched[key]._replace(cards=cards[key]) for key in touched if cards.get(key)]
+    return cards
 
 
 # -- writing
 
 
 def _end_the_missing(
-    section: Section, register: Register, report: Report, registered_among: RegisteredAmong, *, write: bool
+    section: Section,
+    register: Register,
+    report: Report,
+    registered_among: RegisteredAmong,
+    *,
+    write: bool,
+    told: Told | None,
 ) -> None:
     listed = Supplier.objects.filter(section=section).exclude(status=SupplierStatus.ENDED)
-    rows = listed.order_by("supplier_number").values_list("id", "supplier_number", "name")
-    missing = [row for row in rows.iterator() if row[1] not in register]
+    rows = listed.order_by("supplier_number").values_list("id", "supplier_number", "name", "name_kana")
+    missing = []
+    for row in rows.iterator():
+        report.listed_before += 1
+        if row[1] not in register:
+            missing.append(row)
     for start in range(0, len(missing), BATCH):
-        some = {key: Change("ended", 0, number, name) for key, number, name in missing[start : start + BATCH]}
+        batch = missing[start : start + BATCH]
+        some = {key: Change("ended", 0, number, name) for key, number, name, _ in batch}
         report.counts["ended"] += len(some)
-        _list(report, list(some.values()), some, registered_among)
+        cards = _list(report, list(some.values()), some, registered_among)
+        if told is not None:
+            for key, change in some.items():
+                told(change._replace(cards=cards.get(key, 0)), key)
         if write:
             Supplier.objects.filter(id__in=list(some)).update(status=SupplierStatus.ENDED)
-            search.remove(list(some))
+            search.write(search.Entry(key, section.id, name, kana, ended=True) for key, _, name, kana in batch)
 
 
 def _write(
@@ -263,25 +358,112 @@ def _write(
         unique_fields=["section", "supplier_number"],
         update_fields=sorted({*columns, "status"}),
     )
-    gone, entries = [], []
+    entries = []
     for supplier in written:
         before = stored.get(supplier.supplier_number)
         kana = supplier.name_kana if "name_kana" in columns or before is None else before.name_kana
-        if supplier.status == SupplierStatus.ENDED:
-            if before is not None:
-                gone.append(before.id)
-        elif before is None or (before.status == SupplierStatus.ENDED) or (before.name, before.name_kana) != (supplier.name, kana):  # fmt: skip
-            entries.append(search.Entry(supplier.pk, section.id, supplier.name, kana))
-    search.remove(gone)
+        ended = supplier.status == SupplierStatus.ENDED
+        searched = (supplier.name, kana, ended)
+        if before is None or (before.name, before.name_kana, before.status == SupplierStatus.ENDED) != searched:
+            entries.append(search.Entry(supplier.pk, section.id, supplier.name, kana, ended))
     search.write(entries, fresh=fresh)
     return len(entries)
+
+
+# -- one entry
+
+
+def add_entry(*, section: Section, supplier_number: str, values: Mapping[str, Any]) -> Supplier:
+    """Put one company into the register, in the caller's transaction that holds it.
+
+    :raises Refused: S-933 when the number is in the register already, ended or not
+    """
+    if Supplier.objects.filter(section=section, supplier_number=supplier_number).exists():
+        raise Refused(refusal("S-933", number=supplier_number))
+    supplier = Supplier.objects.create(section=section, supplier_number=supplier_number, **_stored_as(values))
+    search.write([_entry_of(supplier)], fresh=True)
+    return supplier
+
+
+def write_entry(*, supplier: Supplier, values: Mapping[str, Any]) -> Change:
+    """Change columns of one company, in the caller's transaction that holds the register, and return the change."""
+    change = change_of(supplier, values)
+    for column, value in _stored_as(values).items():
+        setattr(supplier, column, value)
+    supplier.save(update_fields=list(values))
+    search.write([_entry_of(supplier)])
+    return change
+
+
+def change_of(supplier: Supplier, values: Mapping[str, Any]) -> Change:
+    """Return what these values do to a company, as an import would name it."""
+    differences = tuple(differences_of(supplier, values))
+    standing = {column: (before, now) for column, before, now in differences}.get("status", ("", ""))
+    kind = "ended" if standing[1] == SupplierStatus.ENDED else "changed"
+    if standing[0] == SupplierStatus.ENDED:
+        kind = "returned"
+    return Change(kind, 0, supplier.supplier_number, supplier.name, differences)
+
+
+def differences_of(supplier: Supplier, values: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return which columns of this company these values change: (column, before, now)."""
+    pairs = [(column, _plain(getattr(supplier, column)), _plain(value)) for column, value in values.items()]
+    return [(column, before, now) for column, before, now in pairs if before != now]
+
+
+def value_shown(column: str, value: Any) -> str:
+    """Return a stored value of a column in words."""
+    if value in (None, ""):
+        return ""
+    if column == "status":
+        return SupplierStatus(value).label
+    if column == "trades":
+        return "、".join(" ".join(filter(None, trade.values())) for trade in value)
+    if column == "delegate":
+        return "、".join(f"{DELEGATE_NAMES[key]} {said}" for key, said in value.items())
+    if isinstance(value, dict):
+        return "、".join(" ".join(filter(None, pair)) for pair in value.items())
+    if column in DAYS:
+        day = value if isinstance(value, date) else date.fromisoformat(value)
+        return f"{day.year}年{day.month}月{day.day}日"
+    return str(value)
+
+
+def mark(*, told: Mapping[int, Sequence[str]], act: uuid.UUID, now: datetime) -> None:
+    """Mark companies, by their ids, for staff to look at, in the caller's transaction that holds the register."""
+    open_ones = RegisterMark.objects.filter(supplier_id__in=list(told), settled_at=None)
+    for kept in open_ones:
+        kept.told = [*dict.fromkeys([*kept.told, *told[kept.supplier_id]])]
+        kept.act, kept.marked_at = act, now
+        kept.save(update_fields=["told", "act", "marked_at"])
+    marked = set(open_ones.values_list("supplier_id", flat=True))
+    RegisterMark.objects.bulk_create(
+        RegisterMark(supplier_id=key, told=list(kinds), act=act, marked_at=now)
+        for key, kinds in told.items()
+        if key not in marked
+    )
+
+
+def settle_mark(*, supplier: Supplier, now: datetime) -> bool:
+    """Write down that staff have looked at a company that was touched; return whether there was something to look at."""
+    return bool(RegisterMark.objects.filter(supplier=supplier, settled_at=None).update(settled_at=now))
+
+
+def _stored_as(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: (value or None) if column in DAYS else value for column, value in values.items()}
+
+
+def _entry_of(supplier: Supplier) -> search.Entry:
+    ended = supplier.status == SupplierStatus.ENDED
+    return search.Entry(supplier.pk, supplier.section_id, supplier.name, supplier.name_kana, ended)
 
 
 @transaction.atomic
 def reindex(*, section: Section) -> None:
     """Write the search terms of a whole register anew."""
-    rows = Supplier.objects.filter(section=section)
-    search.remove(list(rows.filter(status=SupplierStatus.ENDED).values_list("id", flat=True)))
-    listed = rows.exclude(status=SupplierStatus.ENDED).values_list("id", "section_id", "name", "name_kana")
-    search.write(search.Entry(*row) for row in listed.iterator())
+    rows = Supplier.objects.filter(section=section).values_list("id", "section_id", "name", "name_kana", "status")
+    search.write(
+        search.Entry(key, section_id, name, kana, status == SupplierStatus.ENDED)
+        for key, section_id, name, kana, status in rows.iterator()
+    )
     search.settle()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from irefuda.agencies.models import Section
+from irefuda.agencies.models import Agency, Section
 from irefuda.suppliers import search
-from irefuda.suppliers.models import Supplier, SupplierStatus
+from irefuda.suppliers.models import (
+    ImportPage,
+    ImportState,
+    RegisterImport,
+    RegisterMark,
+    Supplier,
+    SupplierStatus,
+)
 from irefuda.ui import rows
 from irefuda_core import text
 from irefuda_core.registration import Standing, SupplierFacts
@@ -123,13 +134,28 @@ def search_register(*, section: Section, typed: str, page: int = 1) -> Found:
     start = (page - 1) * PAGE
     # One query tells the page, whether there is a next one, and the count as far as it is told.
     limit = max(COUNTED, start + PAGE) + 1
+    return _page(_found(section, words, limit), page)
+
+
+def _found(section: Section, words: Sequence[str], limit: int) -> list[int]:
+    listed = _listed(section)
     if not words:
-        found = list(_listed(section).order_by("supplier_number").values_list("id", flat=True)[:limit])
-    elif len(words) == 1 and re.fullmatch(r"[0-9A-Z]{1,9}", number := text.to_half_width(words[0]).upper()):
-        by_name = search.ids(section_id=section.id, words=words, limit=limit)
-        found = list(dict.fromkeys([*_ids_by_number(section, number, limit), *by_name]))
-    else:
-        found = search.ids(section_id=section.id, words=words, limit=limit)
+        return list(listed.order_by("supplier_number").values_list("id", flat=True)[:limit])
+    by_name = search.ids(section_id=section.id, words=words, limit=limit)
+    if (number := _as_number(words)) is not None:
+        return list(dict.fromkeys([*_ids_by_number(listed, number, limit), *by_name]))
+    return by_name
+
+
+def _as_number(words: Sequence[str]) -> str | None:
+    """Return what was typed as the beginning of a 業者番号, or None."""
+    if len(words) == 1 and re.fullmatch(r"[0-9A-Z]{1,9}", number := text.to_half_width(words[0]).upper()):
+        return number
+    return None
+
+
+def _page(found: Sequence[int], page: int) -> Found:
+    start = (page - 1) * PAGE
     shown = found[start : start + PAGE]
     by_id = Supplier.objects.in_bulk(shown)
     return Found(
@@ -145,9 +171,117 @@ def _listed(section: Section) -> QuerySet[Supplier]:
     return Supplier.objects.filter(section=section).exclude(status=SupplierStatus.ENDED)
 
 
-def _ids_by_number(section: Section, number: str, limit: int) -> list[int]:
+def _ids_by_number(among: QuerySet[Supplier], number: str, limit: int) -> list[int]:
     """Return whose 業者番号 begins so, and first the one whose leading zeros were left out."""
-    padded = _listed(section).filter(supplier_number=number.zfill(9)).values_list("id", flat=True)
+    padded = among.filter(supplier_number=number.zfill(9)).values_list("id", flat=True)
     # A range instead of LIKE: every engine reads it from the unique index, whatever the database's collation.
-    begins = _listed(section).filter(supplier_number__gte=number, supplier_number__lte=number.ljust(9, "Z"))
+    begins = among.filter(supplier_number__gte=number, supplier_number__lte=number.ljust(9, "Z"))
     return [*padded, *begins.order_by("supplier_number").values_list("id", flat=True)[:limit]]
+
+
+# -- what the staff's pages ask
+
+
+class Shown(StrEnum):
+    """Which part of a register staff look at."""
+
+    LISTED = "listed"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+
+
+SHOWN_NAMES = {
+    Shown.LISTED: "名簿にある会社",
+    Shown.ACTIVE: "有効",
+    Shown.SUSPENDED: "指名停止",
+    Shown.ENDED: "資格終了",
+}
+
+
+def search_for_staff(*, section: Section, typed: str, shown: Shown, on: date, page: int = 1) -> Found:
+    """Return one page of this part of the register, found as on the public's page; `on` is the day of 指名停止."""
+    if shown is Shown.LISTED:
+        return search_register(section=section, typed=typed, page=page)
+    words = text.search_words(typed[:LONGEST_QUERY])
+    page = min(max(page, 1), LAST_PAGE)
+    start = (page - 1) * PAGE
+    limit = max(COUNTED, start + PAGE) + 1
+    if shown is Shown.ENDED:
+        found = _ended(section, words, limit)
+    elif shown is Shown.SUSPENDED:
+        found = _suspended_with(section, words, on, limit)
+    else:
+        # So few are suspended that they are left out of what was found; never so many that a page stays empty.
+        suspended = set(_suspended(section, on).values_list("id", flat=True))
+        beyond = limit + len(suspended)
+        found = [number for number in _found(section, words, beyond) if number not in suspended][:limit]
+    return _page(found, page)
+
+
+def _ended(section: Section, words: Sequence[str], limit: int) -> list[int]:
+    ended = Supplier.objects.filter(section=section, status=SupplierStatus.ENDED).order_by("supplier_number")
+    if not words:
+        return list(ended.values_list("id", flat=True)[:limit])
+    found = search.ids(section_id=section.id, words=words, limit=limit, ended=True)
+    if (number := _as_number(words)) is not None:
+        return list(dict.fromkeys([*_ids_by_number(ended, number, limit), *found]))
+    return found
+
+
+def _suspended(section: Section, on: date) -> QuerySet[Supplier]:
+    """Return who is under 指名停止 on this day, as `irefuda_core.registration.suspended` judges it."""
+    by_status = Q(suspended_from=None, status=SupplierStatus.SUSPENDED)
+    by_day = Q(suspended_from__lte=on) & (Q(suspended_until=None) | Q(suspended_until__gte=on))
+    return _listed(section).filter(by_status | by_day).order_by("supplier_number")
+
+
+def _suspended_with(section: Section, words: Sequence[str], on: date, limit: int) -> list[int]:
+    """The few that are suspended are looked at one by one: the index does not know who is."""
+    wanted = [text.fold_for_search(word) for word in words]
+    number = _as_number(words)
+    rows = _suspended(section, on).values_list("id", "supplier_number", "name", "name_kana")
+    found = []
+    for key, supplier_number, name, kana in rows.iterator():
+        names = text.fold_for_search(name), text.fold_for_search(kana)
+        begins = number is not None and (supplier_number.startswith(number) or supplier_number == number.zfill(9))
+        if begins or all(any(word in one for one in names) for word in wanted):
+            found.append(key)
+    return found[:limit]
+
+
+def imports_of(section: Section) -> list[RegisterImport]:
+    """Return the files of this register that were taken or wait, the newest first."""
+    return list(RegisterImport.objects.filter(section=section).order_by("-brought_at")[:PAGE])
+
+
+def import_of(*, section: Section, import_id: uuid.UUID, now: datetime) -> RegisterImport | None:
+    """Return one file of this register, unless it has waited too long."""
+    found = RegisterImport.objects.filter(section=section, id=import_id).first()
+    if found is None or (found.state != ImportState.DONE and found.expires_at <= now):
+        return None
+    found.section = section
+    return found
+
+
+def changes_of(brought: RegisterImport, *, kind: str, page: int) -> list[dict[str, Any]]:
+    """Return one page of the changes of this kind."""
+    found = ImportPage.objects.filter(owner=brought, kind=kind, number=page).first()
+    return list(found.changes) if found else []
+
+
+def open_marks(section: Section) -> QuerySet[RegisterMark]:
+    """Return the marks of this register that staff have not settled yet, the newest first."""
+    open_ones = RegisterMark.objects.filter(supplier__section=section, settled_at=None)
+    return open_ones.select_related("supplier").order_by("-marked_at", "id")
+
+
+def open_mark(supplier: Supplier) -> RegisterMark | None:
+    """Return the mark of this supplier that staff have not settled yet."""
+    return RegisterMark.objects.filter(supplier=supplier, settled_at=None).first()
+
+
+def count_open_marks(agency: Agency | None) -> int:
+    """Return how many companies staff have still to look at: of this agency, or of all."""
+    marks = RegisterMark.objects.filter(settled_at=None)
+    return (marks if agency is None else marks.filter(supplier__section__agency=agency)).count()

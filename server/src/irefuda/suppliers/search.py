@@ -26,6 +26,8 @@ class Entry(NamedTuple):
     section_id: int
     name: str
     name_kana: str
+    # Who is ended is found by staff only: those terms stand apart from everybody's.
+    ended: bool = False
 
 
 def write(entries: Iterable[Entry], *, fresh: bool = False) -> None:
@@ -68,9 +70,9 @@ def settle() -> None:
             cursor.execute("ANALYZE suppliers_search, suppliers_supplier")
 
 
-def ids(*, section_id: int, words: Sequence[str], limit: int) -> list[int]:
-    """Return the first ids, in their order, of the suppliers that have every one of these words."""
-    if (wanted := _query(section_id, words)) is None:
+def ids(*, section_id: int, words: Sequence[str], limit: int, ended: bool = False) -> list[int]:
+    """Return the first ids, in their order, of the suppliers (or of those that are ended) that have every one of these words."""
+    if (wanted := _query(_scope(section_id, ended=ended), words)) is None:
         return []
     # Whether the index of terms or that of the ids is quicker depends on the words, so they stand in the statement itself: a
     # statement planned once for all words would be slow for most. They are digits and signs of _query's own, never typed.
@@ -85,9 +87,9 @@ def _key() -> str:
 
 
 def _document(entry: Entry) -> str:
-    section = f"{entry.section_id}x"
-    name = [section + _spelled(term) for term in text.search_terms(entry.name)]
-    kana = [section + _spelled(term) for term in text.search_terms(entry.name_kana)]
+    scope = _scope(entry.section_id, ended=entry.ended)
+    name = [scope + _spelled(term) for term in text.search_terms(entry.name)]
+    kana = [scope + _spelled(term) for term in text.search_terms(entry.name_kana)]
     # Something between the two, so that no word is found half in the name and half in the reading.
     terms = [*name, "between", *kana]
     if connection.vendor == "sqlite":
@@ -95,22 +97,22 @@ def _document(entry: Entry) -> str:
     return " ".join(f"{term}:{position}" for position, term in enumerate(terms, start=1))
 
 
-def _query(section_id: int, words: Sequence[str]) -> str | None:
+def _scope(section_id: int, *, ended: bool) -> str:
+    return f"{section_id}{'z' if ended else 'x'}"
+
+
+def _query(scope: str, words: Sequence[str]) -> str | None:
     """Return the words as the engine's query, or None when no term is in them."""
-    phrases = sorted({tuple(_token(section_id, term) for term in text.query_terms(word)) for word in words} - {()})
+    phrases = sorted({tuple(scope + _spelled(term) for term in text.query_terms(word)) for word in words} - {()})
     if not phrases:
         return None
     # One character asks for the beginning of a term: every bigram that starts with it, and the last character.
-    alone = {_token(section_id, text.fold_for_search(word)) for word in words if len(text.fold_for_search(word)) == 1}
+    alone = {scope + _spelled(text.fold_for_search(word)) for word in words if len(text.fold_for_search(word)) == 1}
     if connection.vendor == "sqlite":
         return " AND ".join(f'"{" ".join(phrase)}"' + ("*" if phrase[0] in alone else "") for phrase in phrases)
     return " & ".join(
         "(" + " <-> ".join(phrase) + ")" if phrase[0] not in alone else f"{phrase[0]}:*" for phrase in phrases
     )
-
-
-def _token(section_id: int, term: str) -> str:
-    return f"{section_id}x{_spelled(term)}"
 
 
 @lru_cache(maxsize=100_000)

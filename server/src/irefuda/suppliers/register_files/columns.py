@@ -50,3 +50,5 @@ NAMES = {column: said.value for said, (column, _, _) in TEXTS.items()} | {
     "qualifications": "資格の種類",
     "trades": "業種・品目",
 }
+# How a key of the model's `delegate` is named.
+DELEGATE_NAMES = {key: said.value for said, (key, _, _) in DELEGATE.items() if key != "both"}

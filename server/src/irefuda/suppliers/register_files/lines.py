@@ -37,6 +37,8 @@ class Faulty(Refused):
         super().__init__(*(problem.reason for problem in problems))
         self.problems = problems
         self.count = count
+        # What the columns were taken for: a column that was mistaken makes every line a wrong one.
+        self.mapping: dict[str, str] = {}
 
 
 class Line(NamedTuple):

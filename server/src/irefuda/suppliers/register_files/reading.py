@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from xml.etree.ElementTree import ParseError
 
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
-
 from irefuda_core.refusal import Refused, refusal
 
 LARGEST_FILE = 64 * 1024 * 1024
@@ -42,7 +39,7 @@ DAMAGED = (
         TypeError,
         ValueError,
     ),
-    *(InvalidFileException, ParseError, zipfile.BadZipFile, zlib.error),
+    *(ParseError, zipfile.BadZipFile, zlib.error),
 )
 
 
@@ -143,6 +140,9 @@ def _rows_of_text(source: BinaryIO, encoding: str, delimiter: str) -> Iterator[R
 
 def _sheets_of_workbook(source: BinaryIO) -> Iterator[Sheet]:
     _refuse_bombs(source)
+    # Only where a workbook is read: a web process is a third larger with it.
+    from openpyxl import load_workbook
+
     try:
         book = load_workbook(source, read_only=True, data_only=True, keep_links=False)
         visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]

@@ -20,7 +20,6 @@ from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category
 from irefuda.registration import queries
 from irefuda.suppliers import operations
-from irefuda.suppliers.models import SupplierStatus
 from irefuda.suppliers.operations import KINDS, LISTED, Change, Report
 from irefuda.suppliers.register_files.cells import printable
 from irefuda.suppliers.register_files.columns import NAMES
@@ -184,20 +183,10 @@ def _registered(report: Report) -> Iterator[str]:
 def _change(change: Change) -> str:
     line = f"{change.line}行目　" if change.line else ""
     different = "、".join(
-        f"{NAMES[column]}「{_shown(column, before)}」→「{_shown(column, now)}」"
+        f"{NAMES[column]}「{operations.value_shown(column, before)}」→「{operations.value_shown(column, now)}」"
         for column, before, now in change.differences
     )
     return f"{line}{change.supplier_number}　{change.name}{f'：{different}' if different else ''}"
-
-
-def _shown(column: str, value: Any) -> str:
-    if column == "status":
-        return SupplierStatus(value).label
-    if column == "trades":
-        return "、".join(" ".join(filter(None, trade.values())) for trade in value)
-    if isinstance(value, dict):
-        return "、".join(" ".join(filter(None, pair)) for pair in value.items())
-    return str(value)
 
 
 def _sentence(reason: Refusal) -> str:

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from irefuda.registration import changes, operations, renewals
+from irefuda.suppliers import imports
 from irefuda.ui import clock
 
 
@@ -19,8 +20,9 @@ class Command(BaseCommand):
         drafts, attempts = operations.purge(now=now)
         renewals.purge(now=now)
         addresses = changes.purge_unverified(now=now)
+        files = imports.purge(now=now)
         call_command("clearsessions")
         self.stdout.write(
             f"入力の途中の内容 {drafts} 件、試行の記録 {attempts} 件、確認されなかったメールアドレス {addresses} 件、"
-            "終わったセッションを消しました。"
+            f"取り込まれなかった名簿のファイル {files} 件、終わったセッションを消しました。"
         )
