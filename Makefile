@@ -6,7 +6,7 @@ PYTEST := $(PY) -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser lint format bench soak lock clean
+.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser lint format bench soak package lock clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -55,6 +55,9 @@ bench: setup ## measure against a floor in the same run
 soak: setup ## the tests that need very many rows or connections, on both engines
 	$(PYTEST) server/tests/soak -m soak
 	$(PY) tools/postgres.py -- $(PYTEST) server/tests/soak -m soak
+
+package: setup ## build the card agent's .deb for Debian 12 into var/packages
+	$(PY) agent/packaging/build_deb.py var/packages
 
 lock: ## make the lock file again from requirements/*.in (needs uv)
 	cd requirements && uv pip compile --universal --generate-hashes --python-version 3.11 \

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from irefuda_agent.cards import Cards
 from irefuda_agent.diagnosis import BAD, diagnose, listed
 from irefuda_agent.memory import keep_out_of_core_files
-from irefuda_agent.ports import bind
+from irefuda_agent.ports import bind, holder_of
 from irefuda_agent.settings import InvalidSettings, read_settings, settings_from
 from irefuda_agent.settings_file import SettingsFile, content_of
 from irefuda_agent.settings_page import SettingsPage
@@ -42,11 +42,14 @@ def server_of(application: ASGIApp) -> uvicorn.Server:
     )  # fmt: skip
 
 
-def serve(path: Path) -> int:
-    """Serve the popup until the program is ended."""
+def serve(path: Path, *, single: bool = False) -> int:
+    """Serve the popup until the program is ended; `single` ends at once when the program runs already."""
     keep_out_of_core_files()
     file = SettingsFile(path)
     settings = file.current()
+    if single and any(holder_of(port) == "us" for port in settings.ports):
+        print("補助アプリは、もう動いています。")
+        return 0
     listener = bind(settings.ports)
     if listener is None:
         ports = "、".join(str(port) for port in settings.ports)
@@ -68,8 +71,23 @@ def list_cards(path: Path) -> int:
     return 0 if any(card["choosable"] for card in look["cards"]) else 1
 
 
-def check(path: Path) -> int:
-    """Print the diagnosis; 1 when something in it keeps the card from being used."""
+def check(path: Path, *, wait: bool = False) -> int:
+    """Print the diagnosis; 1 when something in it keeps the card from being used.
+
+    `wait` is for a window of its own, which would close under the reader's eyes.
+    """
+    try:
+        return _check(path)
+    except InvalidSettings as invalid:
+        print(invalid, file=sys.stderr)
+        return 2
+    finally:
+        if wait:
+            print("\nEnterキーを押すと閉じます。", flush=True)
+            sys.stdin.readline()
+
+
+def _check(path: Path) -> int:
     settings = read_settings(path)
     findings = asyncio.run(diagnose(path, settings, Cards(settings.modules, clock=now)))
     print("\n".join(map(str, findings)))
@@ -118,13 +136,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--settings", type=Path, default=default_path(), help="設定ファイル（TOML）")
+        if name == "serve":
+            command.add_argument("--single", action="store_true", help="もう動いているときは、すぐに終わります")
+        if name == "check":
+            command.add_argument("--wait", action="store_true", help="最後にEnterキーを待ちます")
         if name == "settings":
             command.add_argument("--no-browser", action="store_true", help="アドレスの表示だけをします")
+            command.add_argument("--then-serve", action="store_true", help="設定の後、動いていなければ起動します")
     given = parser.parse_args(arguments)
     try:
-        if given.command == "settings":
-            return edit_settings(given.settings, open_browser=not given.no_browser)
-        return {"serve": serve, "list": list_cards, "check": check}[given.command](given.settings)
+        match given.command:
+            case "settings":
+                status = edit_settings(given.settings, open_browser=not given.no_browser)
+                # What the menu does: whoever opens it wants a program that runs, and has perhaps no settings yet.
+                return serve(given.settings, single=True) if given.then_serve and status == 0 else status
+            case "serve":
+                return serve(given.settings, single=given.single)
+            case "check":
+                return check(given.settings, wait=given.wait)
+            case _:
+                return list_cards(given.settings)
     except InvalidSettings as invalid:
         print(invalid, file=sys.stderr)
         return 2

@@ -72,7 +72,7 @@ class Worker:
             raise OSError("this worker has been ended")
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "irefuda_agent.worker",
+                sys.executable, "-P", "-m", "irefuda_agent.worker",  # -P: not out of the folder that it was started in
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 env={name: value for name, value in os.environ.items() if name not in _NEVER_PASSED_ON},
                 limit=_LINE_LIMIT,
