@@ -50,6 +50,7 @@ def settings() -> dict[str, str]:
         "IREFUDA_SMTP_PORT": str(SMTP_PORT),
         "IREFUDA_RECEIPT_KEY_FILE": str(STATE / "keys" / "receipt.pem"),
         "IREFUDA_LEDGER_KEYS_FILE": str(STATE / "keys" / "ledger-keys.json"),
+        "IREFUDA_LEDGER_WITNESS_FILE": str(STATE / "ledger-head"),
         "IREFUDA_MAIL_FROM": "irefuda@example.jp",
     }
 

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
+from irefuda.ledger import handover
 from irefuda.notices import delivery, operations
 from irefuda.registration import card_notices, changes, queries, renewals
 from irefuda.registration import operations as registration
@@ -21,6 +22,14 @@ from irefuda.ui.stopping import StopRequest
 def send_notices(now: str) -> None:
     moment = datetime.fromisoformat(now)
     delivery.Outbox(worker="victim", clock=lambda: moment, stop=StopRequest()).run(once=True)
+
+
+def rotate_key(which: str, now: str) -> None:
+    handover.rotate(which, reason="定期の交代", now=datetime.fromisoformat(now))
+
+
+def succeed_log(lost: str, now: str) -> None:
+    handover.succeed(lost, reason="復元で失われたため", now=datetime.fromisoformat(now))
 
 
 def deed_with_notice(now: str) -> None:

@@ -93,7 +93,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
     parts = text.split("+", 2)
     if len(parts) != 3 or not _NAME.fullmatch(parts[0]):
         raise MalformedNote
-    content = _from_base64(parts[2])
+    content = from_base64(parts[2])
     key = VerifierKey(parts[0], content[1:])
     if content[:1] != _ED25519 or len(key.public) != 32 or key.key_id.hex() != parts[1]:
         raise MalformedNote
@@ -107,9 +107,23 @@ def sign_note(text: str, *, name: str, key: Ed25519PrivateKey) -> str:
     """
     if not text.endswith("\n") or _has_controls(text):
         raise ValueError("a note ends with a line break and has no other control characters")
-    verifier = verifier_key(name, key.public_key())
-    signature = base64.b64encode(verifier.key_id + key.sign(text.encode())).decode()
-    return f"{text}\n— {name} {signature}\n"
+    return f"{text}\n{_signature(text, name, key)}"
+
+
+def cosign_note(signed: str, *, name: str, key: Ed25519PrivateKey) -> str:
+    """Return the signed note with one more signature line."""
+    return signed + _signature(text_of(signed), name, key)
+
+
+def _signature(text: str, name: str, key: Ed25519PrivateKey) -> str:
+    content = verifier_key(name, key.public_key()).key_id + key.sign(text.encode())
+    return f"— {name} {base64.b64encode(content).decode()}\n"
+
+
+def text_of(note: str) -> str:
+    """Return the text of a signed note, without asking who signed."""
+    # C2SP signed-note: the text may contain blank lines, the signatures cannot, so the last one divides.
+    return note.rpartition("\n\n")[0] + "\n"
 
 
 def verify_note(note: str, keys: Sequence[VerifierKey]) -> str:
@@ -145,7 +159,7 @@ def verify_note(note: str, keys: Sequence[VerifierKey]) -> str:
 def _signature_line(line: str) -> tuple[str, bytes, bytes]:
     mark, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
-    content = _from_base64(encoded)
+    content = from_base64(encoded)
     if mark != "—" or not _NAME.fullmatch(name) or len(content) < 5:
         raise MalformedNote
     return name, content[:4], content[4:]
@@ -155,7 +169,11 @@ def _has_controls(text: str) -> bool:
     return any(character < " " and character != "\n" for character in text)
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
+    """Return the bytes that this base64 spells.
+
+    :raises MalformedNote: for anything else
+    """
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (ValueError, binascii.Error):
@@ -181,7 +199,7 @@ def read_checkpoint(text: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not lines[0] or not all(lines[3:-1]) or not _SIZE.fullmatch(lines[1]):
         raise MalformedNote
-    root = _from_base64(lines[2])
+    root = from_base64(lines[2])
     if len(root) != 32:
         raise MalformedNote
     return Checkpoint(lines[0], int(lines[1]), root, tuple(lines[3:-1]))
@@ -192,6 +210,6 @@ def verify_checkpoint(note: str, keys: Sequence[VerifierKey]) -> Checkpoint:
 
     :raises NoteFailure: otherwise
     """
-    checkpoint = read_checkpoint(note.rpartition("\n\n")[0] + "\n")
+    checkpoint = read_checkpoint(text_of(note))
     # A key of another log, or of the other realm, has another name and does not count.
     return read_checkpoint(verify_note(note, [key for key in keys if key.name == checkpoint.origin]))

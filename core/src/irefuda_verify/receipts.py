@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,12 +13,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from irefuda_core import canonical, jws, merkle, note, receipt
+from irefuda_core import canonical, jws, merkle, note, receipt, succession
 from irefuda_core.certificate import UnreadableCertificate, read_certificate, shown
 
 BUNDLE_FORMAT = "irefuda-receipt/1"
 KEYS_FORMAT = "irefuda-ledger-keys/1"
 MAX_BYTES = 2_000_000
+MAX_HANDOVERS = 200
 JST = timezone(timedelta(hours=9))
 
 
@@ -55,6 +57,8 @@ class Bundle:
     proof: Proof | None
     # ICカード更新: what the old card signed; the document names it by its SHA-256.
     handover: str = ""
+    # The heads by which the ledger's keys passed to others, or its log to another.
+    handovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Keys:
     log: str
     receipt_keys: Mapping[str, Ed25519PublicKey]
     head_keys: tuple[note.VerifierKey, ...]
+    handovers: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -128,9 +133,17 @@ def read_bundle(content: bytes) -> Bundle:
             receipt=_text(value["receipt"]),
             proof=None if proof is None else _proof(proof),
             handover=_text(value.get("handover", "")),
+            handovers=_handovers(value),
         )
     except (KeyError, TypeError, ValueError):
         raise UnreadableFile("受付の控えのファイルに、必要な項目がないか、形が正しくありません。") from None
+
+
+def _handovers(value: dict[str, Any]) -> tuple[str, ...]:
+    listed = value.get("handovers", [])
+    if not isinstance(listed, list) or len(listed) > MAX_HANDOVERS:
+        raise TypeError("handovers")
+    return tuple(_text(item) for item in listed)
 
 
 def _proof(value: dict[str, Any]) -> Proof:
@@ -162,6 +175,7 @@ def read_keys(content: bytes) -> Keys:
                 for key in value["receipt_keys"]
             },
             head_keys=tuple(note.parse_verifier_key(_text(key)) for key in value["head_keys"]),
+            handovers=_handovers(value),
         )
     except (KeyError, TypeError, ValueError, jws.SignatureFailure, note.NoteFailure):
         raise UnreadableFile("台帳の鍵のファイルに、必要な項目がないか、形が正しくありません。") from None
@@ -172,16 +186,35 @@ def check(bundle: Bundle, keys: Keys | None) -> Report:
     report = Report()
     _check_document(bundle, report)
     _check_handover(bundle, report)
-    promised = _check_receipt(bundle, keys, report)
+    trusted = _follow(bundle, keys)
+    promised = _check_receipt(bundle, keys, trusted, report)
     if promised is not None:
         _check_hash(bundle, promised, report)
-        _check_proof(bundle, promised, keys, report)
+        _check_proof(bundle, promised, trusted, report)
     if keys is None:
         report.open(
             "鍵のファイルがないため、受付の控えと台帳の署名は確かめていません。"
             "公開サイトの「台帳」から鍵のファイルを保存し、--keys で指定してください。"
         )
     return report
+
+
+def _follow(bundle: Bundle, keys: Keys | None) -> succession.Trusted | None:
+    """Return what the keys and the heads that hand over prove; those of the keys' file come first."""
+    if keys is None:
+        return None
+    return succession.follow(keys.head_keys, keys.receipt_keys, [*keys.handovers, *bundle.handovers])
+
+
+def _claimed(bundle: Bundle, log: str) -> set[str]:
+    """Return the logs that say they succeeded this one, whoever signed it."""
+    claimed = set()
+    for text in bundle.handovers:
+        with contextlib.suppress(note.NoteFailure):
+            head = note.read_checkpoint(note.text_of(text))
+            ended = succession.succeeded(head)
+            claimed |= {head.origin} if ended and ended.log == log else set()
+    return claimed
 
 
 def _check_document(bundle: Bundle, report: Report) -> None:
@@ -225,12 +258,14 @@ def _check_handover(bundle: Bundle, report: Report) -> None:
     report.good("ICカード引継届：文書に書かれたハッシュ値と一致し、更新前のICカードで署名されています。")
 
 
-def _check_receipt(bundle: Bundle, keys: Keys | None, report: Report) -> receipt.Receipt | None:
+def _check_receipt(
+    bundle: Bundle, keys: Keys | None, trusted: succession.Trusted | None, report: Report
+) -> receipt.Receipt | None:
     try:
-        if keys is None:
+        if keys is None or trusted is None:
             promised = receipt.read_receipt(bundle.receipt)
         else:
-            promised = receipt.verify_receipt(bundle.receipt, keys.receipt_keys)
+            promised = receipt.verify_receipt(bundle.receipt, trusted.receipt_keys)
             report.good("受付の控え：システムの鍵で署名され、その後に変えられていません。")
     except receipt.ReceiptFailure as failure:
         report.bad(f"受付の控え：{failure.refusal.sentence}")
@@ -238,7 +273,9 @@ def _check_receipt(bundle: Bundle, keys: Keys | None, report: Report) -> receipt
     received_at = promised.received_at.astimezone(JST)
     report.good(f"　受付日時：{received_at:%Y年%m月%d日 %H時%M分%S秒}（日本時間）、受付番号：{promised.entry_id}")
     report.good(f"　受け付けたサイト：{promised.origin}" + ("（練習）" if promised.realm == "practice" else ""))
-    if keys is not None and promised.log != keys.log:
+    if keys is None or trusted is None:
+        return promised
+    if not (trusted.leads(promised.log, keys.log) or trusted.leads(keys.log, promised.log)):
         report.bad(f"受付の控え：別の台帳（{promised.log}）のものです。鍵のファイルは {keys.log} のものです。")
         return None
     return promised
@@ -255,7 +292,7 @@ def _check_hash(bundle: Bundle, promised: receipt.Receipt, report: Report) -> No
         report.bad("文書と受付の控え：一致しません。このファイルの文書は、受け付けられた文書ではありません。")
 
 
-def _check_proof(bundle: Bundle, promised: receipt.Receipt, keys: Keys | None, report: Report) -> None:
+def _check_proof(bundle: Bundle, promised: receipt.Receipt, trusted: succession.Trusted | None, report: Report) -> None:
     proof = bundle.proof
     if proof is None:
         include_by = promised.include_by.astimezone(JST)
@@ -265,17 +302,24 @@ def _check_proof(bundle: Bundle, promised: receipt.Receipt, keys: Keys | None, r
         )
         return
     try:
-        if keys is None:
-            head = note.read_checkpoint(proof.checkpoint.rpartition("\n\n")[0] + "\n")
+        if trusted is None:
+            head = note.read_checkpoint(note.text_of(proof.checkpoint))
         else:
-            head = note.verify_checkpoint(proof.checkpoint, keys.head_keys)
+            head = succession.verify_head(proof.checkpoint, trusted)
     except note.NoteFailure as failure:
         report.bad(f"台帳の署名：{failure.refusal.sentence}")
         return
-    if head.origin != promised.log:
+    if trusted is None and head.origin != promised.log and head.origin in _claimed(bundle, promised.log):
+        report.open(f"台帳の引継ぎ：台帳 {promised.log} を引き継ぐという {head.origin} の署名は、確かめていません。")
+    elif head.origin != promised.log and not (trusted and trusted.leads(promised.log, head.origin)):
         report.bad(f"台帳の署名：別の台帳（{head.origin}）のものです。")
         return
-    if keys is not None:
+    if trusted is not None and head.origin != promised.log:
+        report.good(
+            f"台帳の引継ぎ：受付の時の台帳 {promised.log} は記録の一部が失われたため終わり、"
+            f"その鍵の署名により {head.origin} に引き継がれています。"
+        )
+    if trusted is not None:
         report.good(f"台帳の署名：台帳 {head.origin} の鍵で署名され、その後に変えられていません。")
     included = merkle.verify_inclusion(
         index=proof.leaf_index,

@@ -154,6 +154,8 @@ if PRACTICE and EMAIL_HOST not in ("127.0.0.1", "localhost", "::1"):
 RECEIPT_KEY_FILE = env.text("IREFUDA_RECEIPT_KEY_FILE", "")
 HEAD_KEY_FILE = env.text("IREFUDA_HEAD_KEY_FILE", "")
 LEDGER_KEYS_FILE = env.text("IREFUDA_LEDGER_KEYS_FILE", "")
+# Where the newest signed head is kept outside the database.
+LEDGER_WITNESS_FILE = env.text("IREFUDA_LEDGER_WITNESS_FILE", "")
 
 LOGGING: dict[str, Any] = {
     "version": 1,

@@ -15,9 +15,12 @@ from django.db.models import Exists, OuterRef, Q
 
 from irefuda.ledger import keys, locks
 from irefuda.ledger.models import Checkpoint, Entry, Leaf, Node, Pending
-from irefuda_core import chain, merkle, note, receipt
+from irefuda_core import chain, merkle, note, receipt, succession
+from irefuda_core.canonical import NotCanonical, parse_canonical
 
 PAGE = 200
+# The deeds that stand in a head of their own, which carries their line.
+HANDOVERS = ("ledger.head_key_rotated", "ledger.receipt_key_rotated", "ledger.succeeded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def findings(now: datetime) -> Iterator[Finding]:
     """Yield every row of the ledger that differs from what documents and signatures say."""
     for table in locks.missing_guards():
         yield Finding(table, "（表）", "書き換えを禁じる仕組み（トリガー）が外れています。")
-    verifiers = [note.parse_verifier_key(key) for key in keys.published_keys()["head_keys"]]
+    verifiers = keys.verifiers()
     size = _signed_size(verifiers)
     yield from _Walk(verifiers, size).findings()
     yield from _beyond(size)
@@ -95,6 +98,11 @@ class _Walk:
     links: list[bytes] = field(default_factory=lambda: [chain.START])
     # A row whose link does not fit: whether the link or the rest was changed, only the next row or head can tell.
     suspect: Leaf | None = None
+    # Whose signature the next head must bear; None where the head before cannot tell.
+    key: note.VerifierKey | None = None
+    log: str = field(default_factory=lambda: keys.logs()[0])
+    # The line that the next head must carry because of its last entry, and which entry that is.
+    owed: tuple[str, Entry] | None = None
 
     def findings(self) -> Iterator[Finding]:
         heads = Checkpoint.objects.order_by("size").iterator(chunk_size=PAGE)
@@ -125,6 +133,11 @@ class _Walk:
     ) -> Iterator[Finding]:
         stored = nodes.get((0, seq))
         truth = stored
+        if self.owed:
+            yield _not_handed_over(self.owed[1])
+        self.owed = None
+        if entry is not None and entry.kind in HANDOVERS:
+            self.owed = (_line_of(entry), entry)
         if leaf is None:
             yield Finding("ledger_leaf", str(seq), "この順番の行がありません。")
             yield from self._break_chain()
@@ -214,14 +227,20 @@ class _Walk:
         """Judge the signed head that stands at this size."""
         try:
             head = note.verify_checkpoint(row.note, self.verifiers)
+            named = succession.named_head_key(head)
+            ended = succession.succeeded(head)
         except note.NoteFailure as failure:
+            self.key = None
             yield Finding("ledger_checkpoint", str(row.size), f"{failure.refusal.sentence}（{failure.code}）")
             return
+        yield from self._handed_over(row, head, ended)
+        signers = [key for key in self.verifiers if key.name == head.origin and succession.may_follow(row.note, key)]
+        self.key = named or next(iter(signers), None)
         seals = [chain.seal_line(link, row.signed_at) for link in self.links]
         if self.suspect and any(seal in head.extensions for seal in seals):
             yield _row_changed(self.suspect) if seals[0] in head.extensions else _link_changed(self.suspect)
             self.suspect = None
-        if head.origin != keys.log_name():
+        if head.origin != self.log:
             yield Finding("ledger_checkpoint", str(row.size), f"別の台帳の署名です（{head.origin}）。")
         elif not head.size == row.size == seq:
             yield Finding("ledger_checkpoint", str(row.size), f"別の件数への署名です（{head.size} 件）。")
@@ -235,6 +254,45 @@ class _Walk:
                 str(row.size),
                 "署名の日時か、ここまでの記録の種別・受付日時・番号が、署名と違います。",
             )
+
+    def _handed_over(self, row: Checkpoint, head: note.Checkpoint, ended: succession.Ended | None) -> Iterator[Finding]:
+        """Judge who signed this head, and whether it hands over exactly what its last entry says."""
+        owed, self.owed = self.owed, None
+        if succession.is_handover(head) and not (owed and owed[0] in head.extensions):
+            yield Finding("ledger_checkpoint", str(row.size), "鍵または台帳を引き継ぐ行に当たる記録がありません。")
+        elif owed and owed[0] not in head.extensions:
+            yield _not_handed_over(owed[1])
+        if ended is not None:
+            old = [key for key in self.verifiers if key.name == ended.log]
+            try:
+                note.verify_note(row.note, old)
+            except note.NoteFailure:
+                yield Finding("ledger_checkpoint", str(row.size), "引き継がれた台帳の鍵の署名がありません。")
+            if ended.log in keys.logs() and head.origin in keys.logs():
+                self.log = head.origin
+        elif self.key is not None and not _signed_by(row.note, self.key):
+            differs = "この時点で署名できる鍵の署名ではありません（すでに交代した鍵か、まだ引き継いでいない鍵です）。"
+            yield Finding("ledger_checkpoint", str(row.size), differs)
+
+
+def _not_handed_over(entry: Entry) -> Finding:
+    return Finding("ledger_entry", str(entry.id), "鍵または台帳の引継ぎの記録ですが、これを示す署名がありません。")
+
+
+def _line_of(entry: Entry) -> str:
+    """Return the line that this deed puts into its head, or what no head carries."""
+    try:
+        return str(parse_canonical(as_bytes(entry.document)).get("line", ""))
+    except NotCanonical:
+        return ""
+
+
+def _signed_by(text: str, key: note.VerifierKey) -> bool:
+    try:
+        note.verify_checkpoint(text, [key])
+    except note.NoteFailure:
+        return False
+    return True
 
 
 def _leaf_hash(content: bytes | None) -> bytes | None:

@@ -24,6 +24,13 @@ def is_only_sequencer() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def become_only_sequencer() -> None:
+    """Wait for the sequencer's lock and hold it until this transaction ends."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEQUENCER])
+
+
 @contextlib.contextmanager
 def still_picture() -> Iterator[None]:
     """Let everything inside read the database as it was at one moment, without keeping anyone from writing."""

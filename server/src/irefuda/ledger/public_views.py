@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -19,7 +21,8 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 def ledger(request: HttpRequest) -> HttpResponse:
     """Explain the ledger and how to check it, and show its published head."""
     head = queries.published_checkpoint(clock.now())
-    return render(request, "ledger/ledger.html", {"head": head, "log_name": keys.log_name()})
+    context = {"head": head, "log_name": keys.log_name(), "keys": _listed_keys(), "former_logs": _logs()[:-1]}
+    return render(request, "ledger/ledger.html", context)
 
 
 @require_safe
@@ -58,6 +61,29 @@ def consistency(request: HttpRequest) -> HttpResponse:
     if hashes is None:
         return _refused(refusal("L-603"), 400)
     return JsonResponse({"from": int(old), "to": int(new), "hashes": hashes})
+
+
+def _logs() -> list[str]:
+    return keys.logs() if settings.LEDGER_KEYS_FILE else []
+
+
+def _listed_keys() -> list[dict[str, object]]:
+    """Return every key that this installation has published, with its period."""
+    if not settings.LEDGER_KEYS_FILE:
+        return []
+    published = keys.published_keys()
+    periods = published.get("periods", {})
+    named = [("台帳の署名", key, key) for key in published["head_keys"]]
+    named += [("受付の控え", key["kid"], f"{key['kid']}（{key['x']}）") for key in published["receipt_keys"]]
+    listed: list[dict[str, object]] = []
+    for use, name, text in named:
+        period = {side: _moment(moment) for side, moment in periods.get(name, {}).items()}
+        listed.append({"use": use, "text": text, "begins": period.get("from"), "ends": period.get("until")})
+    return listed
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _refused(reason: Refusal, status: int) -> JsonResponse:

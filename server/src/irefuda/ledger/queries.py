@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
+from irefuda.ledger import keys
 from irefuda.ledger.models import Checkpoint, Entry, Leaf, Node, Pending
 from irefuda.ui import rows
 from irefuda_core import merkle, receipt
@@ -117,7 +118,27 @@ def bundle(*, entry_id: uuid.UUID, receipt: str, now: datetime | None = None) ->
         "salt": bytes(entry.salt).hex(),
         "receipt": receipt,
         "proof": proof(entry_id, now),
+        # Whoever kept the keys of an earlier time comes by these from one to the next.
+        "handovers": keys.handovers(),
     }
+
+
+def root(size: int) -> bytes:
+    """Return the root over the first `size` places, which are there."""
+    content: bytes = with_nodes(lambda read: merkle.root(size, read))
+    return content
+
+
+def places() -> int:
+    """Return how many places there are."""
+    last = Leaf.objects.order_by("-seq").values_list("seq", flat=True).first()
+    return 0 if last is None else last + 1
+
+
+def handover_naming(line: str) -> Checkpoint | None:
+    """Return the head that carries this line, or None; it reads every head, so it is for commands only."""
+    found = Checkpoint.objects.filter(note__contains=f"\n{line}\n").order_by("size").first()
+    return found if found and f"\n{line}\n" in found.note else None
 
 
 def broken_promises(now: datetime) -> list[uuid.UUID]:

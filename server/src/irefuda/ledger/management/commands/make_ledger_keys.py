@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import BaseCommand, CommandError
 
 from irefuda.ledger import keys
+from irefuda.ui import clock
 
 
 class Command(BaseCommand):
@@ -28,20 +27,8 @@ class Command(BaseCommand):
             # A new key in the place of the old one would make every receipt given so far unprovable.
             raise CommandError(f"{', '.join(present)} exist(s) in {directory}; nothing was written")
         receipt_key, head_key = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-        _write(directory / "receipt.pem", _pem(receipt_key), 0o600)
-        _write(directory / "head.pem", _pem(head_key), 0o600)
-        public = keys.public_keys(receipt_key=receipt_key.public_key(), head_key=head_key.public_key())
-        _write(directory / "ledger-keys.json", (json.dumps(public, indent=1) + "\n").encode(), 0o644)
+        keys.write(directory / "receipt.pem", keys.private_pem(receipt_key), mode=0o600)
+        keys.write(directory / "head.pem", keys.private_pem(head_key), mode=0o600)
+        public = keys.public_keys(receipt_key=receipt_key.public_key(), head_key=head_key.public_key(), at=clock.now())
+        keys.write(directory / "ledger-keys.json", (json.dumps(public, indent=1) + "\n").encode(), mode=0o644)
         self.stdout.write(f"wrote receipt.pem, head.pem and ledger-keys.json to {directory}")
-
-
-def _pem(key: Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    # The mode is set at creation: there is no moment in which others could read a key.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)

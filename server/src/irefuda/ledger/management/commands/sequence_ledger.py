@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from irefuda.ledger import keys, sequencer
+from irefuda.ledger import keys, sequencer, witness
 from irefuda.ui import clock
 from irefuda.ui.stopping import StopRequest
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -22,11 +25,21 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         key = keys.head_key()
         if once:
-            sequencer.sign_first_checkpoint(key=key, now=clock.now())
-            while sequencer.sequence_batch(key=key, now=clock.now()):
-                pass
+            try:
+                sequencer.sign_first_checkpoint(key=key, now=clock.now())
+                while sequencer.sequence_batch(key=key, now=clock.now()):
+                    pass
+            except (sequencer.KeyNotInForce, witness.EntriesLost) as reason:
+                raise CommandError(str(reason)) from reason
             return
         stop = StopRequest()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.make())
-        sequencer.run(clock=clock.now, key=key, stop=stop)
+        while not stop.made:
+            try:
+                sequencer.run(clock=clock.now, key=key, stop=stop)
+            except sequencer.KeyNotInForce as reason:
+                if (renewed := keys.head_key()) is key:
+                    log.error("%s: finish `ledger rotate`", reason)
+                    stop.wait(1)
+                key = renewed
