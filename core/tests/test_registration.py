@@ -271,3 +271,21 @@ def test_the_manual_s_own_sample_is_refused_reason_by_reason():
         policy=rules.Policy(max_cards_per_supplier=1),
     )
     assert everything == {"R-104", "R-105", "R-107", "R-108", "R-109", "R-112"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "standing"),
+    [
+        ({}, "good"),
+        ({"valid_from": None, "valid_until": None}, "good"),
+        ({"status": "ended"}, "ended"),
+        ({"status": "ended", "suspended_from": TODAY}, "ended"),
+        ({"valid_until": TODAY}, "good"),
+        ({"valid_until": TODAY - timedelta(days=1)}, "ended"),
+        ({"status": "suspended"}, "suspended"),
+        ({"status": "suspended", "suspended_from": TODAY + timedelta(days=1)}, "good"),
+        ({"suspended_from": TODAY, "suspended_until": TODAY}, "suspended"),
+    ],
+)
+def test_how_a_registered_company_stands(changed, standing):
+    assert rules.qualification(replace(FACTS, **changed), on=TODAY) == standing

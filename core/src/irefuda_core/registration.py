@@ -116,6 +116,16 @@ def suspended(facts: SupplierFacts, *, on: date) -> bool:
     return facts.suspended_from <= on and (facts.suspended_until is None or on <= facts.suspended_until)
 
 
+def qualification(facts: SupplierFacts, *, on: date) -> Literal["good", "suspended", "ended"]:
+    """Return how a registered supplier stands on this day.
+
+    It stops no login, no 変更 and no 更新: who may tender is a question of each tender (ADR 25).
+    """
+    if facts.status == "ended" or (facts.valid_until is not None and on > facts.valid_until):
+        return "ended"
+    return "suspended" if suspended(facts, on=on) else "good"
+
+
 def refusals_to_register(
     facts: SupplierFacts,
     card: CardCertificate,

@@ -228,7 +228,7 @@ def test_a_mark_is_shown_to_staff_until_they_settle_it(counter: Counter, browser
     register.change_entry(deed=counter.office.deed(counter.actor), values={"address": "別の町1"}, **one)
     register.suspend(deed=counter.office.deed(counter.actor), first=today(), last=None, **one)
     assert RegisterMark.objects.get().told == [register.COMPANY_CHANGED, register.SUSPENDED]
-    assert "確認待ち　1社" in app.get("/").text
+    assert "利用者登録の確認待ち　1社" in app.get("/").text
     page = app.get(f"{PLACE}/").click("確認待ちの会社を見る").click("青森建設")
     form = form_of(page.click("確認済みにする"), "reason")
     form["reason"] = "電話で確かめた"
@@ -236,7 +236,7 @@ def test_a_mark_is_shown_to_staff_until_they_settle_it(counter: Counter, browser
     assert "変更を台帳に記録しました" in last_word.submit("confirmed").follow().text
     assert "変更を台帳に記録しました" in last_word.submit("confirmed").follow().text
     assert queries.open_mark(counter.supplier()) is None
-    assert "確認待ち" not in app.get("/").text
+    assert "利用者登録の確認待ち" not in app.get("/").text
     assert code(register.settle, deed=counter.office.deed(counter.actor), **one) == "S-910"
     assert "確認待ちの会社はありません" in app.get(f"{PLACE}/touched/").text
 

@@ -1,6 +1,6 @@
 """What staff do to the 登録業者名簿, and what it means to companies that have registered cards: they are told, and marked.
 
-It stands in this slice because only it knows who has registered (ADR 20). Every operation holds the register first and the
+It stands in this slice because only it knows who has registered (ADR 24). Every operation holds the register first and the
 staff's roster second, so that no two wait crosswise.
 """
 

@@ -28,8 +28,11 @@ from irefuda.registration.section_pages import (
     receipt_answer,
     rules_time,
 )
+from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock
+from irefuda.ui.clock import JST
 from irefuda_core import documents
+from irefuda_core import registration as rules
 from irefuda_core.card_life import days_left
 from irefuda_core.refusal import Refusal, Refused, refusal
 
@@ -388,6 +391,9 @@ def start(request: HttpRequest, section: Section) -> HttpResponse:
         registration=card.registration,
         person=presenter.person_in_charge,
         expires_in_days=days_left(card.expires_at, now=now),
+        qualification=rules.qualification(
+            suppliers.facts(card.registration.supplier), on=rules_time(request, now).astimezone(JST).date()
+        ),
         unread=inboxes.unread(account.inbox_of(fingerprint=presenter.card.fingerprint)),
         company=state.company,
         unverified=state.unverified,

@@ -1,6 +1,6 @@
 """A register's file that was brought through the page: kept for its last word, shown as a difference, then a report.
 
-The file waits in pieces in the database (ADR 20), so that any web process can go on with it and a restart loses nothing.
+The file waits in pieces in the database (ADR 24), so that any web process can go on with it and a restart loses nothing.
 """
 
 from __future__ import annotations

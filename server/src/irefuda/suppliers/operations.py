@@ -420,7 +420,7 @@ def value_shown(column: str, value: Any) -> str:
     if column == "trades":
         return "、".join(" ".join(filter(None, trade.values())) for trade in value)
     if column == "delegate":
-        return "、".join(f"{DELEGATE_NAMES[key]} {said}" for key, said in value.items())
+        return "、".join(f"{name} {value[key]}" for key, name in DELEGATE_NAMES.items() if value.get(key))
     if isinstance(value, dict):
         return "、".join(" ".join(filter(None, pair)) for pair in value.items())
     if column in DAYS:

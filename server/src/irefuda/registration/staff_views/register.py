@@ -408,8 +408,9 @@ def _overrides(registration: Registration, *, sees_persons: bool) -> list[tuple[
     """Return what 変更 has put in the register's place: item, the register's, the company's, whether that counts."""
     by_register = suppliers.company_shown(registration.supplier)
     company = queries.company_of(registration)
+    changes = registration.company_changes
     return [
-        (OVERRIDES[name], by_register[name], change["value"], company[name] == change["value"])
-        for name, change in registration.company_changes.items()
-        if sees_persons or name not in PERSONAL_OVERRIDES
+        (item, by_register[name], changes[name]["value"], company[name] == changes[name]["value"])
+        for name, item in OVERRIDES.items()
+        if name in changes and (sees_persons or name not in PERSONAL_OVERRIDES)
     ]
