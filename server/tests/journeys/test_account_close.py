@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 from builders import City, look_up, make_section, make_supplier, registered
-from steps import main_form, present
+from steps import change, main_form, present, register
 
 from irefuda.notices.models import Notice
 from irefuda.registration.models import CardStatus, Draft, Event, EventKind, RegisteredCard
@@ -181,3 +181,27 @@ def test_a_closed_card_may_register_again_only_when_the_agency_lets_it(app, comp
     press(enter(app, cards[0]), lost)
     with pytest.raises(Refused, match="R-122"):
         look_up(city, cards[1], now=clock.now())
+
+
+@pytest.mark.parametrize("status", [CardStatus.CLOSED, CardStatus.REPLACED])
+def test_a_card_that_has_ended_shows_what_it_signed_and_nothing_that_came_after(app, city, status):
+    lost, kept = city.authority.card(), city.authority.card()
+    register(app, lost)
+    own = RegisteredCard.objects.get()
+    app.reset()
+    done = change(app, lost, rep_person="前の担当").location
+    app.reset()
+    register(app, kept)
+    app.reset()
+    change(app, kept, rep_person="後の担当", rep_email="kakushin@example.jp")
+    RegisteredCard.objects.filter(id=own.id).update(status=status, ended_at=clock.now())
+    enter(app, lost)
+    printed = app.get("/mypage/").click("^利用者情報$", index=0)
+    changed = app.get(done.replace("/done/", "/print/"))
+    assert "前の担当" in changed
+    assert "受付の控え" in changed
+    for page in (printed, changed, app.get(done)):
+        assert page.status_int == 200
+        for words in ("後の担当", "kakushin@example.jp", "いま登録されている内容です"):
+            assert words not in page
+    assert app.get(printed.request.path + "receipt.json").json["receipt"]

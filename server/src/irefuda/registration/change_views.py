@@ -291,8 +291,13 @@ def done(request: HttpRequest, section: Section, event_id: uuid.UUID) -> HttpRes
     """Say what was changed, and which new mail address still waits for its code."""
     event, _ = _own_event(request, section, event_id)
     assert event.card is not None
-    state = changes.state_of(event.card, now=clock.now())
-    return page(request, "change_done", section, event=event, unverified=state.unverified, steps=STEPS)
+    state = _present_state(event.card)
+    return page(request, "change_done", section, event=event, unverified=state.unverified if state else {}, steps=STEPS)
+
+
+def _present_state(card: RegisteredCard) -> State | None:
+    """Return what is registered now, or None for a card that has ended: it may be in anybody's hands."""
+    return changes.state_of(card, now=clock.now()) if card.status == CardStatus.ACTIVE else None
 
 
 def _address(name: str, section: Section, *which: object) -> str:
@@ -303,12 +308,15 @@ def _print_page(request: HttpRequest, section: Section, event_id: uuid.UUID, **m
     event, presenter = _own_event(request, section, event_id)
     assert event.ledger_entry is not None
     assert event.card is not None
-    state = changes.state_of(event.card, now=clock.now())
+    state = _present_state(event.card)
+    document = queries.signed_document(event.document)
+    if state:
+        document = changes.present_document(state, presenter, person=event.person_in_charge)
     context = {
         "registered": event.card,
-        "document": changes.present_document(state, presenter, person=event.person_in_charge),
-        "changed": True,
-        "unverified": state.unverified,
+        "document": document,
+        "changed": state is not None,
+        "unverified": state.unverified if state else {},
         "event": event,
         "deed": event,
         # Against the published head only, as for 登録.
@@ -322,7 +330,7 @@ def _print_page(request: HttpRequest, section: Section, event_id: uuid.UUID, **m
 @require_GET
 @in_section
 def print_page(request: HttpRequest, section: Section, event_id: uuid.UUID) -> HttpResponse:
-    """「利用者情報」 as it is registered now, with the receipt of this 変更."""
+    """「利用者情報」 as it is registered now (with a card that has ended: as it changed it), with the receipt of this 変更."""
     return _print_page(request, section, event_id)[1]
 
 

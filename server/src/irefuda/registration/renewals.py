@@ -400,10 +400,11 @@ def _announce(card: RegisteredCard, *, now: datetime) -> None:
 def user_information(card: RegisteredCard) -> documents.Document:
     """Return what the print page of a card shows: what it signed, or, of a renewed one, all that it took over.
 
-    One that still waits shows no more than it signed: whoever brought it need not be the company.
+    One that still waits shows no more than it signed: whoever brought it need not be the company. Nor does one that has
+    ended, which may be in anybody's hands.
     """
     signed = queries.application_of(card)
-    if signed.type is not documents.card_renewal or card.status in (CardStatus.PROVISIONAL, CardStatus.REJECTED):
+    if signed.type is not documents.card_renewal or card.status != CardStatus.ACTIVE:
         return signed
     owner = queries.own_card(section=card.section, card_id=card.id, fingerprint=card.fingerprint)
     assert owner is not None

@@ -309,8 +309,9 @@ def _print_page(
     if card is None:
         raise Http404
     document, unverified = renewals.user_information(card), {}
-    waits = card.status in (CardStatus.PROVISIONAL, CardStatus.REJECTED)
-    if changed := bool(card.changes or card.registration.changes) and not waits:
+    # A card that waits need not be the company's; one that has ended may be in anybody's hands.
+    in_use = card.status == CardStatus.ACTIVE
+    if changed := bool(card.changes or card.registration.changes) and in_use:
         state = changes.state_of(card, now=clock.now())
         document = changes.present_document(state, presenter, person=card.person_in_charge)
         unverified = state.unverified
