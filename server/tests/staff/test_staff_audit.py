@@ -19,8 +19,8 @@ from irefuda.ledger import keys, sequencer
 from irefuda.ledger import operations as ledger
 from irefuda.ledger import queries as ledger_queries
 from irefuda.ledger.models import Checkpoint, Entry, Leaf, Pending
-from irefuda.staff import inspection, queries, trust
-from irefuda.staff.models import Role
+from irefuda.staff import inspection, operations, queries, trust
+from irefuda.staff.models import Role, StaffAct
 from irefuda.ui import clock
 from irefuda_core import merkle, note, receipt
 
@@ -190,6 +190,23 @@ def test_an_exported_period_is_enough_to_prove_itself(office: Office, log, brows
     form.submit()
     (noted,) = Entry.objects.filter(kind="staff.ledger_exported")
     assert "定期監査のため" in bytes(noted.document).decode()
+    # Another period under the same name (the way back in the browser) is another deed.
+    form["first_day"], form["last_day"] = queries.today(now).isoformat(), day
+    form.submit()
+    assert Entry.objects.filter(kind="staff.ledger_exported").count() == 2
+
+
+def test_another_s_deed_is_no_leave_to_take_the_ledger_unseen(office: Office, log, browser):
+    log(3)
+    deed = office.deed(office.actor(office.let_in(Role.AUDITOR)[0]))
+    today = queries.today(clock.now())
+    operations.note_export(deed=deed, first=today, last=today)
+    card, member = office.let_in(Role.AUDITOR, name="監査 次郎")
+    form = next(form for form in browser(card).get("/audit/export/").forms.values() if "first_day" in form.fields)
+    form["first_day"] = form["last_day"] = today.isoformat()
+    form["reason"], form["act"] = "定期監査のため", str(deed.id)
+    form.submit()
+    assert StaffAct.objects.filter(kind="staff.ledger_exported", member=member).count() == 1
 
 
 def test_every_page_sounds_the_alarm_when_a_promise_is_broken(office: Office, log, browser):
