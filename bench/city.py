@@ -97,7 +97,8 @@ class City:
 
     def register(self, holders: list[Holder]) -> None:
         """Register these cards straight in the database: set-up for the rows that measure what comes after."""
-        rows = {row.supplier_number: row for row in Supplier.objects.filter(section=self.section)}
+        numbers = [holder.supplier_number for holder in holders]
+        rows = Supplier.objects.filter(section=self.section).in_bulk(numbers, field_name="supplier_number")
         now = clock.now()
         for holder in holders:
             card = self.read(holder)
@@ -160,6 +161,12 @@ class Visit:
             form.fields |= {f"{prefix}-{name}": value for name, value in builders.CONTACT.items()}
             form.fields[f"{prefix}-email_again"] = builders.CONTACT["email"]
         self._note("POST contacts", answer := self.browser.post(answer.location, form.fields))
+        self._get(answer.location)
+
+    def log_in(self) -> None:
+        """Log in with a card that is registered, from the page with the button to 「トップページ」."""
+        self._get("/9992/goods/login/")
+        self._note("POST login", answer := self.browser.post(*self.proof("/9992/goods/login/")))
         self._get(answer.location)
 
     def proof(self, path: str = "") -> tuple[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from openpyxl import Workbook
+
 from measuring import Row, interleaved, median, ratios, shown, times
 from serving import ROOT, environment
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from serving import Databases
 
 LARGE, SMALL = 100_000, 10_000
+COMPARED, SECONDS = 20_000, 5
 MEGABYTES = 300
 
 
@@ -74,6 +78,88 @@ def rows(databases: Databases, *, runs: int, quick: bool) -> Iterator[Row]:
         "≤ 1.2 ×",
         median(share) <= 1.2,
     )
+
+
+def difference_rows(databases: Databases, *, runs: int, quick: bool) -> Iterator[Row]:
+    """Measure a city's next file against its register: shown as a difference, and taken by the page and by the command."""
+    import made_up
+
+    from city import builders
+    from in_process import use_database
+    from irefuda.agencies.models import Section
+
+    count = COMPARED // 10 if quick else COMPARED
+    first = made_up.write_file(databases.state / "register_before.csv", Section(), count)
+    files = {kind: databases.state / f"register_after.{kind}" for kind in ("csv", "xlsx")}
+    _next_file(first, files)
+    url = databases.copy("bench_register")
+    use_database(url)
+    builders.make_section()
+    use_database(databases.url)
+    _child("import", first, url=url, state=databases.state)
+    _register_some(url)
+    use_database(databases.url)
+    megabytes: dict[str, list[float]] = {}
+
+    def run(how: str, file: Path) -> float:
+        told = _child(how, file, url=databases.copy("bench_difference", of="bench_register"), state=databases.state)
+        megabytes.setdefault(how, []).append(told["megabytes"])
+        return told["seconds"]
+
+    works = {
+        "csv": lambda: run("difference", files["csv"]),
+        "xlsx": lambda: run("difference", files["xlsx"]),
+        "take": lambda: run("take", files["csv"]),
+        "command": lambda: run("import", files["csv"]),
+    }
+    measured = interleaved(works, runs=runs, warm_up=False)
+    for kind, name in (("csv", "CSV"), ("xlsx", "XLSX")):
+        seconds = measured[kind]
+        what = f"the difference of {count:,} suppliers, {name}, a tenth changed"
+        yield Row(what, shown(seconds, " s"), "–", "–", f"≤ {SECONDS} s", median(seconds) <= SECONDS)
+    held = megabytes["difference"] + megabytes["take"]
+    yield Row("its peak memory", shown(held, " MB", digits=0), "–", "–", f"≤ {MEGABYTES} MB", max(held) <= MEGABYTES)
+    yield Row(
+        "taking it, with the notices to 200 companies",
+        shown(measured["take"], " s"),
+        f"by the command {shown(measured['command'], ' s')}",
+        times(ratios(measured["take"], measured["command"])),
+        "–",
+        None,
+    )
+
+
+def _next_file(first: Path, files: dict[str, Path]) -> None:
+    """Write what the city sends next: a tenth of the addresses changed, a hundred companies gone, a hundred new ones."""
+    with first.open(encoding="utf-8", newline="") as lines:
+        header, *companies = csv.reader(lines)
+    for place, company in enumerate(companies):
+        if place % 10 == 0:
+            company[header.index("所在地")] = f"弘前市大町{place}"
+    for place, company in enumerate(companies[-100:]):
+        company[0] = f"N{place:08d}"
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for row in (header, *companies):
+        sheet.append(row)
+    book.save(files["xlsx"])
+    with files["csv"].open("w", encoding="utf-8", newline="") as lines:
+        csv.writer(lines).writerows([header, *companies])
+
+
+def _register_some(url: str) -> None:
+    """Give two hundred of the companies whose address changes a registered card."""
+    from in_process import use_database
+    from irefuda.agencies.models import Section
+    from irefuda.suppliers.models import Supplier
+
+    use_database(url)
+    section = Section.objects.get()
+    numbers = Supplier.objects.order_by("id").values_list("supplier_number", flat=True)
+    from register_office import register_card
+
+    for number in list(numbers[:2000:10]):
+        register_card(section, number)
 
 
 def _child(how: str, file: Path, *, url: str, state: Path) -> dict[str, float]:

@@ -71,6 +71,24 @@ class Bench:
 
         yield from sequencing_rows(self.databases, runs=self.runs, quick=self.quick)
 
+    def proofs(self) -> Iterator[Row]:
+        """Prove places in a log of a million entries."""
+        from rows_proofs import rows
+
+        yield from rows(self.databases, runs=self.runs, quick=self.quick)
+
+    def cards(self) -> Iterator[Row]:
+        """Log in among very many registered cards."""
+        from rows_cards import rows
+
+        yield from rows(self.databases, runs=self.runs, quick=self.quick)
+
+    def crowd(self) -> Iterator[Row]:
+        """Let five hundred people log in at the same moment."""
+        from rows_crowd import rows
+
+        yield from self._served(rows)
+
     def search(self) -> Iterator[Row]:
         """Search the register."""
         from rows_search import rows
@@ -100,6 +118,12 @@ class Bench:
 
         yield from rows(self.databases, runs=self.runs, quick=self.quick)
 
+    def difference(self) -> Iterator[Row]:
+        """Show a city's next file as a difference."""
+        from rows_import import difference_rows
+
+        yield from difference_rows(self.databases, runs=self.runs, quick=self.quick)
+
     def _served(self, rows: Callable[..., Iterator[Row]]) -> Iterator[Row]:
         port = free_port()
         url, city = self._city(f"bench_{rows.__name__}")
@@ -116,7 +140,19 @@ class Bench:
         return url, City(suppliers=SUPPLIERS)
 
 
-NAMES = ("token", "login", "registration", "rate", "deed", "sequencing", "search", "process", "pages", "imports")
+NAMES = (
+    "token",
+    "login",
+    "registration",
+    "rate",
+    "deed",
+    "sequencing",
+    "search",
+    "process",
+    "pages",
+    "imports",
+    "difference",
+)
 
 
 def main() -> int:

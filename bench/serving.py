@@ -86,11 +86,11 @@ class Databases:
         manage("collectstatic", "--noinput", "--verbosity", "0", env=env)
         manage("make_ledger_keys", "--directory", str(self.state / "keys"), "--verbosity", "0", env=env)
 
-    def copy(self, name: str) -> str:
-        """Return the address of a fresh copy of the migrated database."""
+    def copy(self, name: str, *, of: str = "irefuda") -> str:
+        """Return the address of a fresh copy of the migrated database, or of another one that nobody is connected to."""
         with psycopg.connect(self.url.rsplit("/", 1)[0] + "/postgres", autocommit=True) as maintenance:
             maintenance.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            maintenance.execute(f'CREATE DATABASE "{name}" TEMPLATE irefuda')
+            maintenance.execute(f'CREATE DATABASE "{name}" TEMPLATE "{of}"')
         return self.address(name)
 
     def address(self, name: str, *, options: str = "") -> str:
