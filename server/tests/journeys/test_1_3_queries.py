@@ -15,7 +15,7 @@ from irefuda.notices.models import Notice
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 CHANGE = "/9992/goods/change/"
 PAGES = {"form": 6, "mistakes": 6, "check": 6, "done": 5, "print": 7, "receipt": 7, "address": 5, "history": 5}
-PRESSES = {"mistake": 7, "confirm": 7, "wrong code": 7, "right code": 13}
+PRESSES = {"mistake": 7, "confirm": 7, "wrong code": 7, "right code": 14}
 
 
 @pytest.fixture

@@ -305,6 +305,32 @@ def test_a_new_address_counts_when_its_code_was_typed(city, card):
     assert state(city, card).based_on == "0-2"
 
 
+@pytest.mark.parametrize("block", ["rep", "card_office"])
+def test_a_card_that_is_closed_while_its_code_is_judged_changes_no_address(city, card, block):
+    changed(city, card, now=NOON, **{f"{block}_email": NEW})
+    as_it_was = state(city, card).card
+    RegisteredCard.objects.update(status=CardStatus.CLOSED)
+    verifying = {"presenter": make_presenter(card), "address": NEW, "code": CODES[block != "rep"], "now": NOON}
+    assert refused(changes.verify_address, card=as_it_was, **verifying) == ["R-122"]
+
+
+def test_a_company_that_is_halted_while_its_change_is_written_stays_as_it_was(city, card):
+    """The row counts decide: no lock is held between reading the state and writing it."""
+    as_it_was = state(city, card)
+    wanted = as_it_was.answers
+    wanted.representative["person"] = "次郎"
+    Registration.objects.update(halted_at=NOON)
+    assert refused(changes.write, as_it_was, wanted) == ["R-141"]
+
+
+def test_a_company_that_is_halted_while_its_code_is_judged_keeps_its_address(city, card):
+    changed(city, card, now=NOON, rep_email=NEW)
+    as_it_was = state(city, card).card
+    Registration.objects.update(halted_at=NOON)
+    verifying = {"presenter": make_presenter(card), "address": NEW, "code": CODES[0], "now": NOON}
+    assert refused(changes.verify_address, card=as_it_was, **verifying) == ["R-157"]
+
+
 def test_one_address_for_both_has_one_code_and_one_mail(city, card):
     changed(city, card, now=NOON, rep_email=NEW, card_office_email=NEW)
     assert [to for kind, to in told() if kind == "address_code"] == [NEW]

@@ -284,7 +284,7 @@ def _change(
     changes = changes_made(state, answers)
     if document["based_on"] != state.based_on or document["changes"] != joined(changes):
         raise Refused(refusal("R-141"))
-    _write(state, answers)
+    write(state, answers)
     addresses = _ask_for_codes(state, answers, codes=codes, now=now)
     entry = ledger.append(document=jws.encode(), kind="registration.changed", at=now, salt=salt)
     event = Event.objects.create(
@@ -304,8 +304,11 @@ def _change(
     return event
 
 
-def _write(state: State, answers: Answers) -> None:
-    """Write what counts at once, if the state is still the one that was read: the row counts decide."""
+def write(state: State, answers: Answers) -> None:
+    """Write what counts at once, if the state is still the one that was read: the row counts decide.
+
+    :raises Refused: R-141 otherwise; in the caller's transaction
+    """
     registration, card = state.registration, state.card
     before, after, counts = values_of(state.answers), values_of(answers), state.contacts
     changed = {key for key in LABELS if before[key] != after[key]}
@@ -320,7 +323,7 @@ def _write(state: State, answers: Answers) -> None:
         "representative": {**answers.representative, "email": counts["rep"]["email"]},
         "company_changes": {**registration.company_changes, **overrides},
     }
-    held = Registration.objects.filter(id=registration.id, changes=registration.changes).update(
+    held = Registration.objects.filter(id=registration.id, changes=registration.changes, halted_at=None).update(
         changes=F("changes") + int(of_company), **(company if of_company else {})
     )
     kept = RegisteredCard.objects.filter(id=card.id, changes=card.changes, status=CardStatus.ACTIVE).update(
@@ -402,7 +405,7 @@ def verify_address(
     Several blocks that wait with the same address are done together: what is proven is the address.
 
     :raises Refused: R-145 for a wrong code, R-146 when it was wrong too often, R-147 when its time is over, R-141 when
-        another 変更 replaced the address in this very moment
+        another 変更 replaced the address in this very moment, and why the card may not act when it was stopped in that
     """
     tried = _count_code_try(card, address, now)
     if not tried:
@@ -431,6 +434,9 @@ def _let_count(card: RegisteredCard, presenter: Presenter, proven: list[Unverifi
     old: dict[str, str] = {}
     # The company's row before the card's, and both before those of the addresses, as 「変更」 and ICカード更新 take them.
     Registration.objects.filter(id=card.registration_id).update(changes=F("changes") + int("rep" in blocks))
+    # Nobody closes the card or halts the company from here on; who had done so before is seen now.
+    standing = queries.card_standing(section=card.section, fingerprint=card.fingerprint)
+    operations.refuse_unless_active(standing or CardStatus.CLOSED)
     if "rep" in blocks:
         registration = Registration.objects.get(id=card.registration_id)
         old["rep"] = registration.representative_email
