@@ -181,3 +181,14 @@ def test_a_forgotten_popup_makes_room_for_new_ones(agent):
     assert answer["kind"] == "authenticate"
     agent.dialogue = first
     assert agent.call("/api/use")["refusals"][0]["code"] == "C-219"
+
+
+def test_popups_that_any_page_can_open_end_nothing_that_a_listed_site_has_begun(agent):
+    message = {"type": "authenticate", "v": 1, "nonce": NONCE}
+    begun = agent.dialogue
+    assert agent.call("/api/begin", origin=SITE, message=message)["kind"] == "authenticate"
+    for _ in range(40):
+        agent.open_popup()
+        agent.call("/api/begin", origin="https://other.example", message=message)
+    agent.dialogue = begun
+    assert "cards" in agent.look()

@@ -54,9 +54,11 @@ class Dialogues:
         self.open: dict[str, Dialogue] = {}
 
     def start(self) -> str:
-        """Return the name of a new dialogue; the oldest is forgotten when there are too many."""
+        """Return the name of a new dialogue; when there are too many, the oldest is forgotten that no listed site began."""
         while len(self.open) >= MAX_OPEN:
-            self.end(next(iter(self.open)))
+            # Any page can open popups, and as many as it likes: they must not end what somebody is in the middle of.
+            unasked = (name for name, dialogue in self.open.items() if dialogue.request is None)
+            self.end(next(unasked, next(iter(self.open))))
         name = secrets.token_urlsafe(24)
         self.open[name] = Dialogue()
         return name
