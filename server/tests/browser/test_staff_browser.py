@@ -166,3 +166,79 @@ def test_a_supplier_s_card_is_told_that_it_is_none_of_the_staff_s(city: Practice
     somebody.present("ログイン", city.card("good"))
     expect(somebody.page.locator("h1")).to_have_text("手続きを進められません")
     assert "K-402" in somebody.page.inner_text("main")
+
+
+def test_the_register_is_searched_changed_and_taken_from_a_file(
+    city: PracticeCity, browser: Any, tmp_path: Path
+) -> None:
+    clerk = Colleague(browser, city, 320, "register")
+    place = "/register/9992/goods/"
+    company = f"{place}suppliers/990000002/"
+    clerk.go("/login/")
+    clerk.present("ログイン", city.card("staff-contracts"))
+    clerk.page.wait_for_url(f"{city.staff_origin}/")
+    for path in ("/register/", f"{place}?q=テスト", company, f"{place}add/", f"{place}touched/", f"{place}reports/"):
+        clerk.go(path)
+    clerk.go(f"{company}suspend/")
+    clerk.page.get_by_label("指名停止の初日").fill("2027-03-01")
+    clerk.page.get_by_label("理由").fill("要綱第3条")
+    clerk.press("確認する")
+    clerk.go(f"{company}change/")
+    clerk.page.get_by_label("商号又は名称").fill("")
+    clerk.press("確認する")
+    assert "商号又は名称を入力してください" in clerk.page.inner_text(".error-summary")
+
+    file = tmp_path / "名簿.csv"
+    file.write_text("受付No,業者番号,商号\n1,990000002,（株）べつの名前\n", encoding="utf-8")
+    clerk.go(f"{place}import/")
+    too_large = tmp_path / "大きすぎる.csv"
+    with too_large.open("wb") as sparse:
+        sparse.truncate(70 * 2**20)
+    clerk.page.get_by_label("名簿のファイル").set_input_files(too_large)
+    clerk.page.get_by_role("button", name="送って差分を見る").click()
+    expect(clerk.page.locator("h1")).to_have_text("手続きを進められません")
+    assert "F-503" in clerk.page.inner_text("main")
+    clerk.watched.wrong.clear()
+    clerk.go(f"{place}import/")
+    clerk.page.get_by_label("名簿のファイル").set_input_files(file)
+    clerk.press("送って差分を見る")
+    expect(clerk.page.locator("h1")).to_have_text("列の対応の確認")
+    clerk.page.get_by_label("受付No").select_option("使わない")
+    clerk.press("この対応で差分を見る")
+    expect(clerk.page.locator("h1")).to_have_text("名簿の差分")
+    assert "名簿の1割より多くの会社が、外れるか変わります" in clerk.page.inner_text("main")
+    clerk.page.get_by_label("理由").fill("月初の名簿")
+    clerk.press("確認する")
+    assert "数が違います" in clerk.page.inner_text(".error-summary")
+    clerk.press("このファイルをやめる")
+
+    # What is taken is the register as it is, with one company more.
+    register = [re.split(r"\s+", row)[0] for row in _numbers(clerk, place)]
+    rows = [f"{number},会社{number}" for number in [*register, "900000320"]]
+    file.write_text("\n".join(["業者番号,商号", *rows, ""]), encoding="utf-8")
+    clerk.page.get_by_label("名簿のファイル").set_input_files(file)
+    clerk.press("送って差分を見る")
+    number = re.search(r"合わせて(\d+)社", clerk.page.inner_text("main"))
+    if number:
+        clerk.page.get_by_label("名簿から外れる会社と、内容が変わる会社を合わせた数").fill(number[1])
+    clerk.page.get_by_label("理由").fill("月初の名簿")
+    clerk.press("確認する")
+    clerk.press("確定する")
+    expect(clerk.page.locator("h1")).to_have_text("取り込みの報告")
+    assert "取り込み、台帳に記録しました" in clerk.page.inner_text("main")
+    clerk.context.close()
+    helper = Colleague(browser, city, 1280, "helpdesk")
+    helper.go("/login/")
+    helper.present("ログイン", city.card("staff-helpdesk"))
+    helper.page.wait_for_url(f"{city.staff_origin}/")
+    helper.go(company)
+    assert "代表者の氏名、電話番号などは、この役割では表示しません" in helper.page.inner_text("main")
+    helper.context.close()
+
+
+def _numbers(clerk: Colleague, place: str) -> list[str]:
+    """Return the 業者番号 of everybody on the register of this section, and go back to where a file is sent."""
+    clerk.go(place)
+    found = clerk.page.locator("tbody td:first-child").all_inner_texts()
+    clerk.go(f"{place}import/")
+    return found
