@@ -47,11 +47,14 @@ def settings() -> dict[str, str]:
         "IREFUDA_STAFF_ORIGIN": STAFF_ORIGIN,
         "IREFUDA_PUBLIC_ORIGIN": f"http://open.localhost:{PUBLIC_PORT}",
         "IREFUDA_AGENT_PORTS": AGENT_PORTS,
+        "IREFUDA_AGENT_RELEASES": str(STATE / "agent-releases"),
         "IREFUDA_SMTP_PORT": str(SMTP_PORT),
         "IREFUDA_RECEIPT_KEY_FILE": str(STATE / "keys" / "receipt.pem"),
         "IREFUDA_LEDGER_KEYS_FILE": str(STATE / "keys" / "ledger-keys.json"),
         "IREFUDA_LEDGER_WITNESS_FILE": str(STATE / "ledger-head"),
         "IREFUDA_MAIL_FROM": "irefuda@example.jp",
+        # A line for every request is for those who run an installation; here it would bury the addresses.
+        "IREFUDA_LOG_LEVEL": os.environ.get("IREFUDA_LOG_LEVEL", "WARNING"),
     }
 
 
@@ -92,6 +95,17 @@ def prepare(env: dict[str, str]) -> None:
     say("[4/4] 練習用の市（調達機関・名簿・認証局）を用意しています…")
     manage("make_practice_city", env=env)
     stamp.touch()
+
+
+def offer_agent(packages: Path, env: dict[str, str]) -> None:
+    """Offer what `make package` built last, if it did; nothing is built here."""
+    built = max(packages.glob("irefuda-card-agent_*.deb"), key=lambda path: path.stat().st_mtime, default=None)
+    if built is None or (Path(env["IREFUDA_AGENT_RELEASES"]) / built.name).exists():
+        return
+    key = Path(env["IREFUDA_STATE_DIR"]) / "keys" / "release.pem"
+    command = [PYTHON, str(ROOT / "server" / "manage.py"), "publish_agent", str(built), "--key", str(key), "--make-key"]
+    # A package that is refused (an older one, say) is no reason not to start the city; the command has said why.
+    subprocess.run(command, env=env, check=False)
 
 
 def write_agent_settings() -> None:
@@ -187,6 +201,7 @@ def main() -> int:
     env = settings()
     started = time.monotonic()
     prepare(env)
+    offer_agent(ROOT / "var" / "packages", env)
     running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def stop(*_: object) -> None:

@@ -149,6 +149,11 @@ def client_address(request: HttpRequest) -> str:
     return peer
 
 
+def is_peer_our_proxy(request: HttpRequest) -> bool:
+    """Return whether the request came through a configured proxy, whose own headers may be believed."""
+    return _is_proxy_of_ours(_address(request.META.get("REMOTE_ADDR", "")))
+
+
 def _is_proxy_of_ours(address: str) -> bool:
     if not (address and settings.TRUSTED_PROXIES):
         return False

@@ -16,10 +16,35 @@ def text(name: str, default: str | None = None) -> str:
     if (value := os.environ.get(name)) is not None:
         return value
     if (file := os.environ.get(f"{name}_FILE")) is not None:
-        return Path(file).read_text().strip()
+        try:
+            return Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as reason:
+            raise ImproperlyConfigured(f"{name}_FILE: {file} cannot be read") from reason
     if default is None:
         raise ImproperlyConfigured(f"{name} (or {name}_FILE) is not set")
     return default
+
+
+def secret(name: str, *, least: int) -> str:
+    """Return the setting `name`, which nobody could guess.
+
+    :raises ImproperlyConfigured: when it is not set, or shorter than `least` characters
+    """
+    value = text(name)
+    if len(value) < least:
+        raise ImproperlyConfigured(f"{name} must have at least {least} characters")
+    return value
+
+
+def mailbox(name: str, default: str) -> str:
+    """Return the setting `name` as a mail address of ASCII characters: no envelope carries any other everywhere.
+
+    :raises ImproperlyConfigured: for anything else
+    """
+    value = text(name, default)
+    if not value.isascii() or not re.fullmatch(r"[^\s@<>,;:\"()\[\]\\]+@[A-Za-z0-9.-]+", value):
+        raise ImproperlyConfigured(f"{name} must be a mail address in ASCII characters, not {value!r}")
+    return value
 
 
 def number(name: str, default: int) -> int:

@@ -22,7 +22,7 @@ if SITE not in ("supplier", "public", "staff"):
 CITY_NAME = env.text("IREFUDA_CITY_NAME", "入札市" if PRACTICE else None)
 
 STATE_DIR = Path(env.text("IREFUDA_STATE_DIR"))
-SECRET_KEY = env.text("IREFUDA_SECRET_KEY")
+SECRET_KEY = env.secret("IREFUDA_SECRET_KEY", least=50)
 DEBUG = False
 
 # The origins are settings, never taken from a request: the card signs over them.
@@ -40,6 +40,8 @@ CSRF_TRUSTED_ORIGINS = [ORIGIN]
 CARD_AGENT_PORTS = [int(port) for port in env.words("IREFUDA_AGENT_PORTS", "28765 28766 28767")]
 # An older agent is refused at the way in, with where to get a newer one.
 AGENT_MINIMUM_VERSION = env.version("IREFUDA_AGENT_MINIMUM_VERSION", "0.1.0")
+# The folder that `publish_agent` fills; without it 「補助アプリの入手」 says whom to ask.
+AGENT_RELEASES = env.text("IREFUDA_AGENT_RELEASES", "")
 TRUSTED_PROXIES = env.networks("IREFUDA_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
@@ -58,6 +60,8 @@ INSTALLED_APPS = [
     "irefuda.disclosure",
 ]
 MIDDLEWARE = [
+    "irefuda.config.request_log.RequestLog",
+    "irefuda.config.health.Health",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -146,7 +150,7 @@ EMAIL_HOST_USER = env.text("IREFUDA_SMTP_USER", "")
 EMAIL_HOST_PASSWORD = env.text("IREFUDA_SMTP_PASSWORD", "")
 EMAIL_USE_TLS = env.text("IREFUDA_SMTP_STARTTLS", "no") == "yes"
 EMAIL_TIMEOUT = 30
-DEFAULT_FROM_EMAIL = env.text("IREFUDA_MAIL_FROM", "irefuda@localhost")
+DEFAULT_FROM_EMAIL = env.mailbox("IREFUDA_MAIL_FROM", "irefuda@localhost")
 if PRACTICE and EMAIL_HOST not in ("127.0.0.1", "localhost", "::1"):
     raise ImproperlyConfigured("practice mail never leaves the machine: IREFUDA_SMTP_HOST must be loopback")
 
@@ -160,7 +164,7 @@ LEDGER_WITNESS_FILE = env.text("IREFUDA_LEDGER_WITNESS_FILE", "")
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": "irefuda.config.logs.JsonLines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("IREFUDA_LOG_LEVEL", "INFO")},
 }

@@ -2,15 +2,23 @@
 
 import gc
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "irefuda.config.settings")
-application = get_wsgi_application()
+try:
+    application = get_wsgi_application()
 
-from irefuda.agencies.realm import refuse_wrong_realm  # noqa: E402 -- needs the app registry
+    from irefuda.agencies.realm import refuse_wrong_realm
+    from irefuda.config.checks import refuse_missing_keys
 
-refuse_wrong_realm()
+    refuse_missing_keys()
+    refuse_wrong_realm()
+except ImproperlyConfigured as reason:
+    # Whoever has to put it right needs the sentence, not the way to it.
+    sys.exit(f"irefuda does not start: {reason}")
 
 # Every page makes thousands of objects and leaves almost none in a cycle; at Python's own 700, looking for cycles takes a
 # tenth of its time. What is loaded by now stays for good, so no collection looks at it again.

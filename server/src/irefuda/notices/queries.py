@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
@@ -44,6 +45,12 @@ class InboxPage:
     def next_page(self) -> int:
         """Return the number of the page after this one."""
         return self.page + 1
+
+
+def is_waiting_since(moment: datetime) -> bool:
+    """Return whether a notice that could have gone out before this moment has not: nobody sends, or nobody takes."""
+    waiting = (State.QUEUED, State.CLAIMED)
+    return Notice.objects.filter(state__in=waiting, next_attempt_at__lt=moment).exists()
 
 
 def inbox(*keys: str) -> QuerySet[Notice]:

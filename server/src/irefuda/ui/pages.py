@@ -37,7 +37,10 @@ def refusal_page(
         "back_label": back_label,
         "section": section,
     }
-    return render(request, "ui/refusal.html", context, status=status)
+    answer = render(request, "ui/refusal.html", context, status=status)
+    # For the log: the codes say what happened, and nothing of whom.
+    answer.refused = [reason.code for reason in refusals]  # type: ignore[attr-defined]
+    return answer
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

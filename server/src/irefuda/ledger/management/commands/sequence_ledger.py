@@ -23,7 +23,8 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="place what is pending now, then end")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
-        key = keys.head_key()
+        # Both are asked for before anything is signed: a process that lacks them says so and ends.
+        key, _ = keys.head_key(), keys.published_keys()
         if once:
             try:
                 sequencer.sign_first_checkpoint(key=key, now=clock.now())
