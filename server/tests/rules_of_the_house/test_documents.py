@@ -103,7 +103,7 @@ def test_every_command_is_listed_with_its_options():
     ("call", "name", "below"),
     [
         (r"(?:\.append|\brecord)", "ledger.md", "| kind of entry"),
-        (r"(?:\.enqueue|\b_?tell(?:_company|_office)?)", "notices.md", "## Kinds"),
+        (r"(?:\.enqueue|\b_?tell(?:_company|_office|_registration)?)", "notices.md", "## Kinds"),
     ],
 )
 def test_every_kind_is_listed(call, name, below):

@@ -44,6 +44,9 @@ def address_of(page: StaffPage, office: Office, member: uuid.UUID) -> str:
         "<int:closure_id>": "1",
         "<uuid:import_id>": str(uuid.uuid4()),
         "<str:supplier_number>": "999999999",
+        "<int:number>": "1",
+        "<uuid:card_id>": str(uuid.uuid4()),
+        "<uuid:event_id>": str(uuid.uuid4()),
     }.items():
         filled = filled.replace(placeholder, value)
     assert "<" not in filled, f"{page.name}: how is {page.path} filled?"

@@ -158,6 +158,12 @@ KINDS = {
     "registration.registered": "利用者登録",
     "registration.changed": "利用者変更",
     "registration.renewed": "ICカード更新",
+    "registration.approved": "受理",
+    "registration.rejected": "不受理",
+    "registration.closed": "ICカードの使用停止",
+    "registration.reopened": "ICカードの使用停止の解除",
+    "registration.halted": "企業の利用停止",
+    "registration.resumed": "企業の利用停止の解除",
     "announcement.published": "お知らせの掲載",
     "announcement.withdrawn": "お知らせの取り下げ",
     "staff.first_administrator_added": "管理者の登録（コマンド）",
@@ -171,6 +177,12 @@ KINDS = {
     "staff.day_closed": "臨時休止日の追加",
     "staff.day_reopened": "臨時休止の取りやめ",
     "staff.ledger_exported": "台帳の持ち出し",
+    "staff.registration_approved": "受理（職員の操作）",
+    "staff.registration_rejected": "不受理（職員の操作）",
+    "staff.registered_card_closed": "ICカードの使用停止（職員の操作）",
+    "staff.registered_card_reopened": "ICカードの使用停止の解除（職員の操作）",
+    "staff.registration_halted": "企業の利用停止（職員の操作）",
+    "staff.registration_resumed": "企業の利用停止の解除（職員の操作）",
 }
 
 
