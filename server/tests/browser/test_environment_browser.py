@@ -25,12 +25,14 @@ from browser_for_tests import site_entry
 from builders import make_authority
 from cards_for_tests import SOFTHSM, TestCard, TokenStore
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from pki_builder import POLICY, Authority
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from served import CHROMIUM, MANAGE, Watched, served
 from virtual_card import OPENSC, Readers
 
+from irefuda.cards import releases
 from irefuda_core.check_code import BROWSERS, ITEMS, STATES, SYSTEMS, CheckResult, read_check_code
 
 pytestmark = [pytest.mark.browser, pytest.mark.virtual_card]
@@ -67,9 +69,27 @@ def cards(authority: Authority) -> dict[str, TestCard]:
 
 
 @pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the site's folder of agent releases, with nothing in it."""
+    return tmp_path_factory.mktemp("releases")
+
+
+@pytest.fixture
+def newer_agent(shelf: Path, settings: Any) -> Iterator[str]:
+    """Offer a later version of the agent on the site while the test runs."""
+    settings.AGENT_RELEASES = str(shelf)
+    file = "irefuda-card-agent_9.0.0_amd64.deb"
+    key = Ed25519PrivateKey.generate()
+    releases.publish(file, b"!<arch>\n", key=key, key_name="k", new_key=False, now=datetime.now(UTC))
+    yield "9.0.0"
+    (shelf / releases.MANIFEST).unlink()
+
+
+@pytest.fixture(scope="module")
 def origin(
-    authority: Authority, cards: dict[str, TestCard], agent_ports: list[int], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+    authority: Authority, cards: dict[str, TestCard], agent_ports: list[int], shelf: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:  # fmt: skip
     """Serve the contractors' site with the authority in its trust store."""
     directory = tmp_path_factory.mktemp("site")
     files = {"root": authority.root, "issuing": authority.issuing}
@@ -83,6 +103,7 @@ def origin(
         environment.setenv("DJANGO_SETTINGS_MODULE", "irefuda.config.settings")
         environment.setenv("DATABASE_URL", database)
         environment.setenv("IREFUDA_STATE_DIR", str(directory))
+        environment.setenv("IREFUDA_AGENT_RELEASES", str(shelf))
         for command in (
             ["migrate", "--verbosity", "0"],
             ["trust", "add", "--name", "試験認証局", "--audience", "supplier", "--root", str(directory / "root"),
@@ -431,6 +452,23 @@ def test_the_agent_is_too_old(check: Check, start_agent: Starter, store: TokenSt
     check.page.get_by_role("link", name="補助アプリの入手").click()
     expect(check.page.get_by_role("heading", level=1)).to_have_text("補助アプリの入手")
     check.looks_right("agent-download")
+
+
+def test_a_newer_agent_is_told_and_is_no_fault(
+    check: Check, start_agent: Starter, store: TokenStore, newer_agent: str
+) -> None:
+    start_agent(store)
+    check.open().send()
+    check.shows()
+    expect(check.page.locator("[data-summary]")).to_contain_text("問題は見つかりませんでした。")
+    assert f"新しい版（{newer_agent}）があります" in check.told("agent")
+    assert check.result().codes == {}
+    check.looks_right("newer-agent")
+    check.page.get_by_role("link", name="補助アプリの入手").click()
+    check.page.get_by_role("link", name="Linux（Debian 12）に入れる").click()
+    with check.page.expect_download() as fetched:
+        check.page.get_by_role("link", name=f"irefuda-card-agent_{newer_agent}_amd64.deb", exact=True).click()
+    assert fetched.value.path().read_bytes() == b"!<arch>\n"
 
 
 def test_the_agent_does_not_know_this_site(check: Check, start_agent: Starter, store: TokenStore) -> None:

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from announcing import announced, withdrawn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import sync_playwright
 from served import CHROMIUM, Watched, served
 
 from irefuda.agencies.models import Agency, Category, Section
+from irefuda.cards import releases
+from irefuda.ui import clock
 
 pytestmark = [pytest.mark.browser, pytest.mark.committing]
 
@@ -28,7 +31,7 @@ PAGES = [
     *(f"/guide/{chapter}/" for chapter in range(1, 6)),
     *("/helpdesk/", "/accessibility/", "/sections/works/", "/sections/goods/", "/?print=large"),
     *("/9991/works/", "/9991/works/registration/", "/9991/works/registration/menu/", "/9991/works/login/"),
-    *("/practice/cards/", "/practice/mail/"),
+    *("/practice/cards/", "/practice/mail/", "/agent/", "/agent/linux/", "/agent/windows/", "/agent/macos/"),
 ]
 REFUSED = ["/no-such-page/", "/9991/works/registration/lookup/"]
 PUBLIC = ["/", "/register/", "/ledger/", "/no-such-page/"]
@@ -60,7 +63,16 @@ def city(own_database: str, django_db_blocker: Any) -> str:
 
 
 @pytest.fixture
-def site(city: str, tmp_path: Path) -> Iterator[str]:
+def site(city: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    settings.AGENT_RELEASES = str(tmp_path / "agent-releases")
+    monkeypatch.setenv("IREFUDA_AGENT_RELEASES", settings.AGENT_RELEASES)
+    key = Ed25519PrivateKey.generate()
+    # Offered for two systems; the page of the third says that there is nothing.
+    for file, content in (
+        ("irefuda-card-agent_0.1.0_amd64.deb", b"!<arch>\n"),
+        ("irefuda-card-agent-0.1.0.pkg", b"xar!"),
+    ):
+        releases.publish(file, content, key=key, key_name="bid.example.jp/card-agent", new_key=False, now=clock.now())
     with served(database_url=city, state_dir=tmp_path) as origin:
         yield origin
 

@@ -99,4 +99,6 @@ def test_without_an_agency_it_says_so(django_app: Any) -> None:
 def test_what_was_lost_leads_to_people(django_app: Any) -> None:
     page = to_outcome(django_app, "ICカードをなくした", "なくした、または盗まれた")
     assert page.html.find(id="outcome").text == OUTCOMES["lost"].title
+    assert "「ICカードの使用を止める」" in page.html.select_one("section ol").text
+    assert page.click("マイページに入って、ICカードの使用を止める").request.path == "/mypage/login/"
     assert page.click("契約課とヘルプデスクの連絡先").request.path == "/helpdesk/"

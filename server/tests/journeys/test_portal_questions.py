@@ -79,6 +79,12 @@ class TestQuestions:
         else:
             assert not found.exact
 
+    def test_a_lost_card_is_stopped_by_the_company_itself(self, django_app: Any) -> None:
+        entry = django_app.get("/faq/").html.find(id="lost-card")
+        assert "「ICカードの使用を止める」" in entry.text
+        address = next(link["href"] for link in entry.select("a") if link.text.startswith("マイページ"))
+        assert "マイページ" in django_app.get(address).html.h1.text
+
     @pytest.mark.parametrize(
         ("typed", "anchor"),
         [

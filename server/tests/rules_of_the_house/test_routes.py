@@ -116,6 +116,8 @@ ROUTES: dict[str, dict[str, Route]] = {
         "environment-clock": Route("200"),
         "environment-certificate": Route(post="200"),
         "agent-download": Route("200"),
+        "agent-system": Route("200", arguments=given(slug="linux")),
+        "agent-file": Route("404", arguments=given(name="irefuda-card-agent_0.1.0_amd64.deb")),
         "section": Route("200", arguments=of_section),
         "registration-top": Route("200", arguments=of_section),
         "registration-menu": Route("200", arguments=of_section),

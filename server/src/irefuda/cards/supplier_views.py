@@ -6,18 +6,16 @@ import base64
 import binascii
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
-from irefuda.cards import auth, operations, queries
+from irefuda.cards import auth, operations, queries, releases
 from irefuda.cards.limits import Limit
 from irefuda.ui import clock
 from irefuda_core.refusal import Refusal, Refused, refusal
 
-# The version of the agent in this repository; a test compares the two.
-AGENT_VERSION = "0.1.0"
 # A certificate has some 2,000 bytes; nobody's has more than this.
 MAX_CERTIFICATE = 16_000
 certificate_checks = Limit(30, seconds=60)
@@ -37,7 +35,9 @@ def practice_cards(request: HttpRequest) -> HttpResponse:
 def environment(request: HttpRequest) -> HttpResponse:
     """Show 「利用環境の確認」, which asks for no card's session."""
     minimum = ".".join(str(part) for part in settings.AGENT_MINIMUM_VERSION)
-    return render(request, "cards/environment.html", {"agent_minimum": minimum})
+    newest = releases.newest(_system_of_visitor(request), releases.offered())
+    values = {"agent_minimum": minimum, "agent_newest": newest.release.version if newest else ""}
+    return render(request, "cards/environment.html", values)
 
 
 @require_safe
@@ -76,7 +76,47 @@ def _refused(reason: Refusal) -> dict[str, object]:
     return {"good": False, "code": reason.code, "sentence": reason.sentence, "remedy": reason.remedy}
 
 
+# In this order: an Android phone calls itself Linux as well, and an iPhone is "like Mac OS X".
+_SYSTEMS_BY_NAME = (
+    ("Android", "phone"), ("iPhone", "phone"), ("iPad", "phone"),
+    ("Windows", "windows"), ("Mac OS X", "macos"), ("Macintosh", "macos"), ("Linux", "linux"), ("X11", "linux"),
+)  # fmt: skip
+
+
+def _system_of_visitor(request: HttpRequest) -> str:
+    """Return the slug of the visitor's system as the browser names it, "phone", or ""."""
+    said = request.headers.get("User-Agent", "")
+    return next((slug for name, slug in _SYSTEMS_BY_NAME if name in said), "")
+
+
 @require_safe
 def agent_download(request: HttpRequest) -> HttpResponse:
-    """Show 「補助アプリの入手」."""
-    return render(request, "cards/agent_download.html", {"agent_version": AGENT_VERSION})
+    """Show 「補助アプリの入手」: every system's page, the visitor's own first."""
+    visitor, found = _system_of_visitor(request), releases.offered()
+    systems = sorted(releases.SYSTEMS, key=lambda system: system.slug != visitor)
+    values = {
+        "systems": [(system, releases.newest(system.slug, found), system.slug == visitor) for system in systems],
+        "phone": visitor == "phone",
+    }
+    return render(request, "cards/agent_download.html", values)
+
+
+@require_safe
+def agent_system(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show how the program is fetched, checked, installed and removed on one kind of computer."""
+    system = next((system for system in releases.SYSTEMS if system.slug == slug), None)
+    if system is None:
+        raise Http404
+    others = [each for each in releases.SYSTEMS if each is not system]
+    values = {"system": system, "others": others, "offered": releases.newest(slug, releases.offered())}
+    return render(request, f"cards/agent_{slug}.html", values)
+
+
+@require_safe
+def agent_file(request: HttpRequest, name: str) -> FileResponse:
+    """Send a release, or its signed note."""
+    path = releases.path_of(name)
+    if path is None:
+        raise Http404
+    kind = "text/plain; charset=utf-8" if path.suffix == ".note" else "application/octet-stream"
+    return FileResponse(path.open("rb"), as_attachment=True, filename=name, content_type=kind)

@@ -42,6 +42,8 @@ CARD_AGENT_PORTS = [int(port) for port in env.words("IREFUDA_AGENT_PORTS", "2876
 AGENT_MINIMUM_VERSION = env.version("IREFUDA_AGENT_MINIMUM_VERSION", "0.1.0")
 # The folder that `publish_agent` fills; without it 「補助アプリの入手」 says whom to ask.
 AGENT_RELEASES = env.text("IREFUDA_AGENT_RELEASES", "")
+# The folder that `publish_agent` fills; without it 「補助アプリの入手」 says whom to ask.
+AGENT_RELEASES = env.text("IREFUDA_AGENT_RELEASES", "")
 TRUSTED_PROXIES = env.networks("IREFUDA_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [

@@ -130,6 +130,9 @@ function showAgent({ version }) {
   if (isOlder(version, form.dataset.agentMinimum)) {
     showRefusal("agent", "C-227");
     row("agent").querySelector("[data-told]").append(paragraph(`入っている版：${version}　要る版：${form.dataset.agentMinimum}以上`));
+  } else if (form.dataset.agentNewest && isOlder(version, form.dataset.agentNewest)) {
+    show("agent", "good", [`版 ${version}`, `新しい版（${form.dataset.agentNewest}）があります。いまの版もそのまま使えます。`]);
+    row("agent").querySelector("[data-help]").hidden = false;
   } else {
     show("agent", "good", [`版 ${version}`]);
   }
