@@ -58,6 +58,13 @@ def let_idle(app, seconds):
     session.save()
 
 
+def let_last(app, time):
+    """Move the beginning of the browser's session into the past; its last act was a moment ago."""
+    session = SessionStore(app.cookies[settings.SESSION_COOKIE_NAME].strip('"'))
+    session["card"] = {**session["card"], "begun_at": (clock.now() - time).isoformat()}
+    session.save()
+
+
 def session_of(app):
     """Return all that the browser's session holds."""
     return SessionStore(app.cookies[settings.SESSION_COOKIE_NAME].strip('"')).load()
@@ -350,6 +357,19 @@ def test_a_session_lasts_thirty_idle_minutes_and_every_act_begins_them_anew(app,
     assert app.get("/9992/goods/start/").status_int == 200
     let_idle(app, settings.SESSION_IDLE_SECONDS + 1)
     assert "T-301" in app.get("/9992/goods/start/")
+    assert session_of(app).keys() == {"ended_card"}
+
+
+def test_after_twelve_hours_the_card_is_asked_for_again_however_busy_somebody_is(app, city):
+    register(app, city.authority.card())
+    token = main_form(app.get("/9992/goods/start/"), "csrfmiddlewaretoken")["csrfmiddlewaretoken"].value
+    let_last(app, timedelta(hours=12) - timedelta(seconds=50))
+    assert app.get("/9992/goods/start/").status_int == 200
+    # The button cannot put that off, and says so by what is left.
+    assert 0 < app.post("/session/extend/", {"csrfmiddlewaretoken": token}).json["seconds"] <= 50
+    let_last(app, timedelta(hours=12))
+    assert "T-301" in app.get("/9992/goods/start/")
+    assert app.post("/session/extend/", {"csrfmiddlewaretoken": token}).status_int == 401
     assert session_of(app).keys() == {"ended_card"}
 
 

@@ -37,7 +37,7 @@ def request_of(card):
     """Return a request in the session of this card."""
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.1")
     request.card_session = CardSession(
-        certificate=card.der, fingerprint="f" * 64, person_in_charge="係 太郎", seen_at=NOON
+        certificate=card.der, fingerprint="f" * 64, person_in_charge="係 太郎", begun_at=NOON, seen_at=NOON
     )
     return request
 

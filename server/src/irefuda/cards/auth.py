@@ -17,6 +17,8 @@ from irefuda.cards.operations import ProvenCard
 from irefuda.ui import clock
 
 WRITE_EVERY = timedelta(minutes=1)
+# However busy somebody is, the card is asked for again after this time.
+LONGEST = timedelta(hours=12)
 # How long a browser whose session is over may still save what it has on the screen.
 TYPING_ON = timedelta(hours=12)
 
@@ -28,15 +30,16 @@ class CardSession:
     certificate: bytes
     fingerprint: str
     person_in_charge: str
+    begun_at: datetime
     seen_at: datetime
 
     @property
     def ends_at(self) -> datetime:
-        return self.seen_at + timedelta(seconds=settings.SESSION_IDLE_SECONDS)
+        return min(self.seen_at + timedelta(seconds=settings.SESSION_IDLE_SECONDS), self.begun_at + LONGEST)
 
 
 class CardSessions:
-    """Set `request.card_session`; end it after 30 idle minutes; write its row at most once a minute."""
+    """Set `request.card_session`; end it after 30 idle minutes or 12 hours; write its row at most once a minute."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -53,14 +56,15 @@ class CardSessions:
             request.ended_card = _ended_card(request)  # type: ignore[attr-defined]
             return None
         kept, now = request.session["card"], clock.now()
-        if kept.get("site") != settings.SITE:
+        if kept.get("site") != settings.SITE or "begun_at" not in kept:
             # All sites keep their sessions in one table: a key that was carried over from another one opens nothing, nor
-            # does a session from before the sites were told apart.
+            # does a session from before the sites were told apart, or before a session had a beginning.
             return None
         session = CardSession(
             certificate=base64.b64decode(kept["certificate"]),
             fingerprint=kept["fingerprint"],
             person_in_charge=kept["person_in_charge"],
+            begun_at=datetime.fromisoformat(kept["begun_at"]),
             seen_at=datetime.fromisoformat(kept["seen_at"]),
         )
         if session.ends_at <= now:
@@ -109,6 +113,7 @@ def begin(request: HttpRequest, proven: ProvenCard, *, person_in_charge: str, no
         "certificate": base64.b64encode(proven.card.der).decode(),
         "fingerprint": proven.card.fingerprint,
         "person_in_charge": person_in_charge,
+        "begun_at": now.isoformat(),
         "seen_at": now.isoformat(),
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -27,7 +27,10 @@ def nonce(request: HttpRequest) -> HttpResponse:
 @require_POST
 def extend(request: HttpRequest) -> HttpResponse:
     """Count the idle minutes of this session anew."""
-    if request.card_session is None:  # type: ignore[attr-defined]
+    session: auth.CardSession | None = request.card_session  # type: ignore[attr-defined]
+    if session is None:
         return JsonResponse({"extended": False}, status=401)
-    auth.touch(request, now=clock.now())
-    return JsonResponse({"extended": True, "seconds": settings.SESSION_IDLE_SECONDS})
+    now = clock.now()
+    auth.touch(request, now=now)
+    left = replace(session, seen_at=now).ends_at - now
+    return JsonResponse({"extended": True, "seconds": int(left.total_seconds())})
