@@ -435,6 +435,44 @@ def test_the_same_file_taken_by_two_is_taken_once(counter: Counter, app, browser
     assert StaffAct.objects.filter(kind="register.imported").count() == 1
 
 
+def test_a_last_word_that_comes_too_late_is_told(counter: Counter, app):
+    page = bring(app, lines(*KEPT, "000000009,新しい会社,青森市"))
+    form = form_of(page, "reason")
+    form["reason"] = "遅い"
+    checked = form.submit()
+    RegisterImport.objects.update(expires_at=clock.now())
+    assert "S-932" in form_of(checked, "seen").submit("confirmed").text
+    assert app.get(page.request.path).status_code == 404
+    assert "名簿.csv" not in app.get(f"{PLACE}/import/").text
+    assert Supplier.objects.filter(section=counter.section).count() == 3
+    # The next file that comes sweeps it away.
+    bring(app, lines(*KEPT, "000000010,別の会社,青森市"))
+    assert RegisterImport.objects.count() == 1
+
+
+def test_a_company_that_cannot_be_told_stops_the_whole_import(counter: Counter, app):
+    card = register_card(counter.section, "000000002", email="no address")
+    page = bring(
+        app, lines("000000001,青森建設株式会社,弘前市", "000000002,有限会社弘前組,弘前市", "000000009,新,青森市")
+    )
+    before = register_stored(counter)
+    form = form_of(page, "reason")
+    form["reason"], form["typed_number"] = "月初の名簿", "3"
+    checked = form.submit()
+    assert "N-701" in form_of(checked, "seen").submit("confirmed").text
+    assert register_stored(counter) == before
+    assert not Notice.objects.exists()
+    assert not RegisterMark.objects.exists()
+    assert not ColumnMapping.objects.exists()
+    assert not Entry.objects.filter(kind="register.imported").exists()
+    # It still waits, and is taken once the address is right.
+    card.office = {**card.office, "email": "naoshita@example.jp"}
+    card.save()
+    take(app.get(page.request.path), typed_number="3")
+    assert counter.supplier("000000009").name == "新"
+    assert Notice.objects.filter(to="naoshita@example.jp").count() == 1
+
+
 def test_what_fails_on_the_way_changes_nothing(counter: Counter, app, monkeypatch):
     page = bring(app, lines("000000001,別の名前,青森市"))
     before = register_stored(counter)
