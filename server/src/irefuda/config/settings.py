@@ -144,6 +144,8 @@ CONTENT_SECURITY_POLICY = {
 # A form of this system is small: the largest is the one that carries a signed document.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# Nobody's file reaches the disk, except on the pages that ask for one.
+FILE_UPLOAD_HANDLERS = ["irefuda.ui.uploads.NoFiles"]
 
 # -- Mail. Practice mail never leaves the machine: the practice realm takes a loopback server only.
 EMAIL_HOST = env.text("IREFUDA_SMTP_HOST", "127.0.0.1")
