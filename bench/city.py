@@ -98,7 +98,8 @@ class City:
     def register(self, holders: list[Holder]) -> None:
         """Register these cards straight in the database: set-up for the rows that measure what comes after."""
         numbers = [holder.supplier_number for holder in holders]
-        rows = Supplier.objects.filter(section=self.section).in_bulk(numbers, field_name="supplier_number")
+        found = Supplier.objects.filter(section=self.section, supplier_number__in=numbers)
+        rows = {row.supplier_number: row for row in found}
         now = clock.now()
         for holder in holders:
             card = self.read(holder)

@@ -152,6 +152,9 @@ NAMES = (
     "pages",
     "imports",
     "difference",
+    "cards",
+    "proofs",
+    "crowd",
 )
 
 
