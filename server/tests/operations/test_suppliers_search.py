@@ -1,6 +1,7 @@
 """Search in the register: by a part of the name or reading, by the beginning of the 業者番号."""
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -130,3 +131,29 @@ def test_a_whole_register_is_indexed_anew(works):
     Supplier.objects.filter(id=ended.id).update(status="ended")
     operations.reindex(section=works)
     assert numbers(works, "橋梁") == ["000000001"]
+
+
+def test_whoever_does_not_own_the_index_settles_nothing_and_stumbles_over_nothing(works):
+    enter(works, "000000001", "青森橋梁")
+    stranger = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        if stranger:
+            cursor.execute("CREATE ROLE search_stranger")
+            cursor.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO search_stranger")
+            cursor.execute("SET ROLE search_stranger")
+        search.settle()
+        if stranger:
+            cursor.execute("RESET ROLE")
+    assert numbers(works, "橋梁") == ["000000001"]
+
+
+def test_who_is_ended_stands_apart_in_the_index(works):
+    enter(works, "000000001", "青森橋梁")
+    gone = enter(works, "000000002", "弘前橋梁", status="ended")
+    search.write([search.Entry(gone.id, works.id, gone.name, "", ended=True)])
+    assert numbers(works, "橋梁") == ["000000001"]
+    assert search.ids(section_id=works.id, words=["橋梁"], limit=10, ended=True) == [gone.id]
+    # Back again: the same row, under everybody's terms.
+    search.write([search.Entry(gone.id, works.id, gone.name, "")])
+    assert search.ids(section_id=works.id, words=["橋梁"], limit=10, ended=True) == []
+    assert len(search.ids(section_id=works.id, words=["橋梁"], limit=10)) == 2

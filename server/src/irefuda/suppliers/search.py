@@ -66,7 +66,11 @@ def settle() -> None:
         if connection.vendor == "sqlite":
             cursor.execute("INSERT INTO suppliers_search (suppliers_search) VALUES ('optimize')")
         else:
-            cursor.execute("SELECT gin_clean_pending_list('suppliers_search_terms')")
+            # The web's role does not own the index (deploy/sql/roles.sql); there autovacuum does the same a little later.
+            cursor.execute(
+                "SELECT gin_clean_pending_list(oid) FROM pg_class "
+                "WHERE oid = 'suppliers_search_terms'::regclass AND pg_has_role(relowner, 'USAGE')"
+            )
             cursor.execute("ANALYZE suppliers_search, suppliers_supplier")
 
 
