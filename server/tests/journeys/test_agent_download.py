@@ -135,7 +135,7 @@ def test_a_release_is_found_checked_by_the_commands_of_its_page_and_explained(
         assert answer.content_type == ("text/plain" if link.text.endswith(".note") else "application/octet-stream")
         (downloads / link.text).write_bytes(answer.body)
     assert (downloads / LINUX).read_bytes() == content
-    sums, checked, install = (block.text for block in page.html.select("pre"))
+    sums, checked, install, remove, forget = (block.text for block in page.html.select("pre"))
     told = subprocess.run(sums, shell=True, cwd=downloads, check=True, capture_output=True, text=True).stdout
     assert told.split() == [facts["SHA-256"], LINUX]
     monkeypatch.chdir(downloads)
@@ -145,7 +145,7 @@ def test_a_release_is_found_checked_by_the_commands_of_its_page_and_explained(
     assert install == f"sudo apt install ./{LINUX}"
     assert len(page.html.select("main ol > li")) > 8
     assert "http://localhost:8000" in page.html.main.text
-    assert "sudo apt purge irefuda-card-agent" in page.html.main.text
+    assert (remove, forget) == ("sudo apt purge irefuda-card-agent", "rm -r ~/.config/irefuda-card")
 
 
 @pytest.mark.parametrize("slug", ["windows", "macos"])
@@ -311,7 +311,9 @@ def a_real_package(folder: Path) -> Path:
 
 
 @pytest.mark.committing
-def test_make_run_offers_what_make_package_built(own_database: str, client: Client, shelf: Path, tmp_path: Path) -> None:
+def test_make_run_offers_what_make_package_built(
+    own_database: str, client: Client, shelf: Path, tmp_path: Path
+) -> None:
     spec = importlib.util.spec_from_file_location("run", ROOT / "tools" / "run.py")
     assert spec is not None
     assert spec.loader is not None
