@@ -17,7 +17,8 @@ pytestmark = pytest.mark.browser
 
 PAGES = {
     "administrator": ["/members/", "/members/add/", "/agencies/", "/agencies/9992/", "/trust/"],
-    "contracts": [f"/agencies/9992/{page}/" for page in ("texts", "hours", "policy", "closures")],
+    "contracts": [f"/agencies/9992/{page}/" for page in ("texts", "hours", "policy", "closures")]
+    + ["/announcements/", "/announcements/new/"],
     "auditor": ["/audit/", "/audit/?first_day=x", "/audit/consistency/?old=1&new=2", "/audit/export/"],
     "witness": ["/members/"],
 }

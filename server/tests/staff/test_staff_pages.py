@@ -47,6 +47,7 @@ def address_of(page: StaffPage, office: Office, member: uuid.UUID) -> str:
         "<int:number>": "1",
         "<uuid:card_id>": str(uuid.uuid4()),
         "<uuid:event_id>": str(uuid.uuid4()),
+        "<uuid:announcement_id>": str(uuid.uuid4()),
     }.items():
         filled = filled.replace(placeholder, value)
     assert "<" not in filled, f"{page.name}: how is {page.path} filled?"

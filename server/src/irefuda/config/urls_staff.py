@@ -5,6 +5,7 @@ A row is `StaffPage(path, view, name, roles, …)`, or `OpenPage` for the few th
 
 from irefuda.agencies import urls as _converters  # noqa: F401 -- registers <agency:…> and <category:…>
 from irefuda.cards import views as card_views
+from irefuda.disclosure import staff_views as announcing
 from irefuda.registration import queries as registration
 from irefuda.registration.staff_views import register, register_imports, registrations, reports
 from irefuda.staff import trust
@@ -17,6 +18,8 @@ LOOKS_AT_STAFF = ADMINISTRATOR | {Role.AUDITOR}
 SETS_AGENCIES = frozenset({Role.CONTRACTS, Role.ADMINISTRATOR})
 LOOKS_AT_AGENCIES = SETS_AGENCIES | {Role.HELPDESK, Role.AUDITOR}
 AUDITOR = frozenset({Role.AUDITOR})
+PUBLISHES = frozenset({Role.CONTRACTS})
+ANNOUNCEMENT = "announcements/<uuid:announcement_id>/"
 AGENCY = "agencies/<agency:agency>/"
 MEMBER = "members/<uuid:member_id>/"
 KEEPS_REGISTER = frozenset({Role.CONTRACTS})
@@ -148,6 +151,18 @@ TABLE: list[Page] = [
     StaffPage("reports/bounces.csv", reports.bounces_csv, "staff-report-bounces-csv", DECIDES),
     StaffPage("reports/refused/", reports.refused, "staff-report-refused", LOOKS_AT_REGISTRATIONS),
     StaffPage("reports/refused.csv", reports.refused_csv, "staff-report-refused-csv", LOOKS_AT_REGISTRATIONS),
+    # -- お知らせ
+    StaffPage(
+        "announcements/",
+        announcing.announcements,
+        "staff-announcements",
+        LOOKS_AT_AGENCIES,
+        menu="お知らせ",
+        about="ポータルサイトへの掲載と取り下げ",
+    ),
+    StaffPage("announcements/new/", announcing.publish, "staff-announcement-publish", PUBLISHES),
+    StaffPage(ANNOUNCEMENT, announcing.announcement, "staff-announcement", LOOKS_AT_AGENCIES),
+    StaffPage(ANNOUNCEMENT + "withdraw/", announcing.withdraw, "staff-announcement-withdraw", PUBLISHES),
     # -- 認証局と失効リスト, 監査
     StaffPage(
         "trust/",

@@ -13,7 +13,7 @@ from irefuda.agencies.models import Agency, Category, Section
 from irefuda.disclosure.models import Announcement
 from irefuda_core.calendar import Closed, Open
 
-ON_PORTAL, PER_PAGE = 5, 50
+ON_PORTAL, PER_PAGE, LOOKED_THROUGH = 5, 50, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,23 @@ def announcement(*, announcement_id: uuid.UUID, now: datetime) -> Announcement |
 def every_announcement() -> list[Announcement]:
     """Return all of them, newest first: also what is not published yet, is over, or was withdrawn."""
     return list(Announcement.objects.select_related("agency").order_by("-published_at", "-id"))
+
+
+def announcements_of(agency: Agency | None) -> list[Announcement]:
+    """Return the newest 200 that the staff of this agency (None: of the whole installation) see: its own and everyone's."""
+    rows = Announcement.objects.select_related("agency").order_by("-published_at", "-id")
+    if agency is not None:
+        rows = rows.filter(Q(agency=agency) | Q(agency__isnull=True))
+    return list(rows[:LOOKED_THROUGH])
+
+
+def state_of(announcement: Announcement, *, now: datetime) -> str:
+    """Return in a word whether it stands on the portal at `now` (real time)."""
+    if announcement.withdrawn_at is not None:
+        return "取り下げ"
+    if announcement.published_at > now:
+        return "掲載前"
+    return "掲載終了" if announcement.expires_at is not None and announcement.expires_at <= now else "掲載中"
 
 
 def _announced(now: datetime) -> QuerySet[Announcement]:
