@@ -331,6 +331,18 @@ def test_a_revoked_old_one_needs_the_agencys_word(city, old):
     assert not Event.objects.exists()
 
 
+def test_a_revoked_old_one_that_has_expired_since_is_no_better_for_it(city):
+    """An authority takes a card off its list once it is over (RFC 5280, 3.3), whatever it was revoked for."""
+    set_policy(city, expired_card_days=30)
+    card = city.authority.card(ends=timedelta(hours=1))
+    registered(city, card, now=NOON)
+    revoked = {card.certificate.serial_number: NOON}
+    for number, listed in ((2, revoked), (3, revoked), (4, {})):
+        issued = timedelta(minutes=30 * (number - 1))
+        trust_authority(city.authority, crl=city.authority.crl(revoked=listed, number=number, issued=issued))
+    assert renewed(city, card, newer(city), now=NOON + timedelta(hours=2)).doubts == ["revoked"]
+
+
 def test_a_card_that_is_revoked_between_the_judgement_and_the_signature(city, old):
     new = newer(city)
     renewal = prepare_renewal(city, old, new, now=SOON)

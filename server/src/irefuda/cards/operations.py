@@ -124,7 +124,7 @@ def check_predecessor(*, der: bytes, audience: str, now: datetime) -> Predecesso
         found = judge_predecessor(der, queries.trust_snapshot(audience), at=now, cache=queries.path_cache(audience))
     except TrustFailure as failure:
         raise Refused(failure.refusal) from None
-    return Predecessor(found.accepted.card, found.revoked)
+    return Predecessor(found.accepted.card, found.revoked or queries.ended_revoked(found.accepted, at=now))
 
 
 def check_signature(

@@ -14,6 +14,7 @@ from django.db import connection
 from irefuda.cards.models import RevocationListRecord, TrustedAuthority
 from irefuda_core.certificate import DEFAULT_MAPPING
 from irefuda_core.trust import (
+    Accepted,
     AcceptedAuthority,
     BadRevocationList,
     PathCache,
@@ -94,6 +95,20 @@ def newest_record(signer: Signer) -> RevocationListRecord | None:
     """Return the revocation list with the highest number that this key signed in this name."""
     kept = RevocationListRecord.objects.filter(issuer_key=signer.issuer_key, signing_key=signer.signing_key)
     return kept.order_by("-number").first()
+
+
+def ended_revoked(accepted: Accepted, *, at: datetime) -> bool:
+    """Return whether a card that is over had been revoked: authorities take such a card off their later lists."""
+    card, signer = accepted.card, accepted.signer
+    if card.not_after >= at:
+        return False
+    kept = RevocationListRecord.objects.filter(issuer_key=signer.issuer_key, signing_key=signer.signing_key)
+    last = kept.filter(this_update__lte=card.not_after).order_by("-number").first()
+    if last is None:
+        return False
+    with contextlib.suppress(BadRevocationList):
+        return card.serial in read_list(bytes(last.der), accepted.authority).revoked
+    return False
 
 
 def practice_cards(file: Path, kind: str = "cards") -> list[dict[str, object]]:
