@@ -33,11 +33,13 @@ def free_port() -> int:
 def served(*, database_url: str, state_dir: Path, site: str = "supplier") -> Iterator[str]:
     """Serve one of the sites with granian and yield its origin; the process ends with the block."""
     port = free_port()
-    host = "localhost" if site == "supplier" else "open.localhost"
+    host = {"supplier": "localhost", "public": "open.localhost", "staff": "staff.localhost"}[site]
     origin = f"http://{host}:{port}"
-    origins = {"IREFUDA_SUPPLIER_ORIGIN": origin, "IREFUDA_PUBLIC_ORIGIN": "http://open.localhost:8002"}
-    if site == "public":
-        origins = {"IREFUDA_SUPPLIER_ORIGIN": "http://localhost:8000", "IREFUDA_PUBLIC_ORIGIN": origin}
+    origins = {
+        "IREFUDA_SUPPLIER_ORIGIN": "http://localhost:8000",
+        "IREFUDA_PUBLIC_ORIGIN": "http://open.localhost:8002",
+        f"IREFUDA_{site.upper()}_ORIGIN": origin,
+    }
     environment = {
         **os.environ,
         **origins,
