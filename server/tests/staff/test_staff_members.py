@@ -175,6 +175,15 @@ def test_an_agency_s_administrator_touches_only_the_agency_s_staff(office: Offic
     assert {member.name for member in queries.members(agency=mine)} == {"管理者", "同じ機関の人"}
 
 
+def test_who_was_given_to_one_agency_in_this_very_moment_acts_for_that_one_only(office: Office):
+    mine, other = make_section(code="9991").agency, make_section(code="9992", name="別の機関").agency
+    everywhere, member = office.let_in(Role.ADMINISTRATOR, name="もう一人")
+    _, stranger = office.let_in(Role.CONTRACTS, agency=other)
+    actor = office.actor(everywhere)
+    operations.change_member(deed=office.deed(), member_id=member.id, name="もう一人", section="契約課", agency=mine)
+    assert code(operations.end_member, deed=office.deed(actor), member_id=stranger.id) == "S-908"
+
+
 def test_what_changed_under_the_page_is_told(office: Office):
     _, member = office.let_in(Role.CONTRACTS)
     seen = operations.digest(operations.role_changes({Role.CONTRACTS: None}, {Role.AUDITOR: None}))

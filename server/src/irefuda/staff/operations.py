@@ -111,7 +111,7 @@ def _as_text(changes: Sequence[Change]) -> str:
 def begin(deed: Deed, *roles: Role) -> bool:
     """Return whether this deed is still to be done; whoever changes staff or settings waits here for the one before.
 
-    :raises Refused: S-908 when the actor has lost the roles since the page was asked for
+    :raises Refused: S-908 when the actor has lost the roles, or has become another agency's, since the page was asked for
     """
     # The row is held to the commit: two administrators who end each other follow each other here, and the second one
     # is judged when the first has already ended them.
@@ -120,7 +120,10 @@ def begin(deed: Deed, *roles: Role) -> bool:
         return False
     if deed.actor is not None:
         card = queries.card_of(deed.actor.fingerprint)
-        if card is None or not queries.roles_of(card.member, on=queries.today(deed.at)) & frozenset(roles):
+        # Whoever has been given to another agency meanwhile may not do for the former one what the page was asked for.
+        if card is None or card.member.agency != deed.actor.agency:
+            raise Refused(refusal("S-908"))
+        if not queries.roles_of(card.member, on=queries.today(deed.at)) & frozenset(roles):
             raise Refused(refusal("S-908"))
     return True
 
