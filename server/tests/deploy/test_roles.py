@@ -21,6 +21,7 @@ from irefuda.ui import clock
 with transaction.atomic():
     operations.append(document=b"x", kind="k", at=clock.now(), salt=bytes(16))
 """
+ROLES = ("irefuda_web", "irefuda_public", "irefuda_jobs", "irefuda_sequencer")
 LEDGER = ("ledger_entry", "ledger_pending", "ledger_leaf", "ledger_node", "ledger_checkpoint")
 
 
@@ -33,18 +34,20 @@ class Installation:
     def url(self, role: str) -> str:
         return self.owner.replace("//irefuda@", f"//{role}@")
 
-    def python(self, role: str, *arguments: str) -> None:
+    def python(self, role: str, *arguments: str, **more: str) -> str:
         files = {"HEAD_KEY_FILE": "head.pem", "RECEIPT_KEY_FILE": "receipt.pem", "LEDGER_KEYS_FILE": "ledger-keys.json"}
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "irefuda.config.settings",
             "DATABASE_URL": self.url(role),
             **{f"IREFUDA_{name}": str(self.keys / file) for name, file in files.items()},
+            **more,
         }
         done = subprocess.run(
             [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def refused(self, role: str, statement: str) -> bool:
         """Return whether the database refuses this statement to this role for want of the right."""
@@ -65,9 +68,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         made.python("irefuda", "-m", "django", "migrate", "--verbosity", "0")
         made.python("irefuda", "-m", "django", "make_ledger_keys", "--directory", str(made.keys))
         with psycopg.connect(owner) as connection:
-            connection.execute("CREATE ROLE irefuda_web LOGIN; CREATE ROLE irefuda_sequencer LOGIN")
+            connection.execute("; ".join(f"CREATE ROLE {role} LOGIN" for role in ROLES))
             for _ in range(2):
-                connection.execute((ROOT / "tools" / "postgres_roles.sql").read_bytes())
+                connection.execute((ROOT / "deploy" / "sql" / "roles.sql").read_bytes())
         yield made
 
 
@@ -80,13 +83,55 @@ def test_a_deed_of_the_web_is_placed_by_the_sequencer_and_audited(installation):
         assert found.fetchone() == (1, 0)
 
 
+def test_every_role_does_the_whole_work_of_its_processes(installation):
+    tests = ROOT / "server" / "tests"
+    paths = [str(tests), str(ROOT / "core" / "tests"), str(ROOT / "agent" / "tests"), str(ROOT)]
+    said = installation.python(
+        "irefuda",
+        str(tests / "deploy" / "role_walk.py"),
+        DJANGO_SETTINGS_MODULE="settings_for_tests",
+        PYTHONPATH=":".join(paths),
+        IREFUDA_LOG_LEVEL="ERROR",
+    )
+    assert said.endswith("every role did its work\n")
+
+
+def test_every_table_is_one_that_somebody_has_thought_of(installation):
+    """A new table: the web and the jobs may write it unless `roles.sql` says no, the public reads it."""
+    with psycopg.connect(installation.owner) as connection:
+        tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        rights = {
+            (role, right): {
+                table
+                for table in tables
+                if connection.execute("SELECT has_table_privilege(%s, %s, %s)", [role, table, right]).fetchone()
+                == (True,)
+            }
+            for role in ROLES
+            for right in ("SELECT", "INSERT", "UPDATE", "DELETE")
+        }
+    never = {"ledger_leaf", "ledger_node", "ledger_checkpoint", "django_migrations", "agencies_installation", "cards_trustedauthority"}  # fmt: skip
+    assert tables - rights["irefuda_web", "INSERT"] == never
+    assert tables - rights["irefuda_web", "UPDATE"] == never | {
+        "ledger_entry",
+        "ledger_pending",
+        "cards_revocationlistrecord",
+    }
+    assert rights["irefuda_jobs", "INSERT"] == rights["irefuda_web", "INSERT"] - {
+        "ledger_entry", "ledger_pending", "staff_staffmember", "staff_staffcard", "staff_staffrole", "staff_staffact",
+    }  # fmt: skip
+    assert rights["irefuda_public", "SELECT"] == tables - {"django_session"}
+    for right in ("INSERT", "UPDATE", "DELETE"):
+        assert rights["irefuda_public", right] == set()
+
+
 @pytest.mark.parametrize("table", ["ledger_leaf", "ledger_node", "ledger_checkpoint"])
 def test_the_web_writes_neither_places_nor_subtrees_nor_heads(installation, table):
     assert installation.refused("irefuda_web", f"INSERT INTO {table} SELECT * FROM {table}")
     assert not installation.refused("irefuda_web", f"SELECT * FROM {table}")
 
 
-@pytest.mark.parametrize("role", ["irefuda_web", "irefuda_sequencer"])
+@pytest.mark.parametrize("role", ROLES)
 def test_no_role_changes_the_ledger_or_puts_its_triggers_aside(installation, role):
     for table in set(LEDGER) - {"ledger_pending"}:
         with psycopg.connect(installation.owner) as connection:
