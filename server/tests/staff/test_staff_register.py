@@ -14,11 +14,13 @@ from irefuda.notices.models import Notice
 from irefuda.registration import register
 from irefuda.registration.models import CardStatus, Registration
 from irefuda.registration.staff_views.register import standing_shown, today
+from irefuda.staff import audit
 from irefuda.staff.models import Role, StaffAct
 from irefuda.suppliers import operations as suppliers
 from irefuda.suppliers import queries
 from irefuda.suppliers.models import RegisterMark, Supplier, SupplierStatus
 from irefuda.suppliers.queries import Shown
+from irefuda.ui import clock
 from irefuda_core.refusal import Refused
 
 COMPANY = f"{PLACE}/suppliers/000000001/"
@@ -111,7 +113,9 @@ def test_a_company_is_shown_with_its_cards_and_what_it_changed_beside_the_regist
         "branch_name": {"value": "新しい支店", "register": "古い支店"},
     }
     registration.save()
-    page = browser(counter.card).get(COMPANY)
+    app = browser(counter.card)
+    page = app.get(COMPANY)
+    assert registration.company_id in page.click("この会社の利用者登録を見る").text
     for part in ("テスト 1太郎", "017-000-0000", registration.company_id, "ICカード（有効）", "ICカード（仮登録）"):
         assert part in page.text
     overrides = re.findall(r'<th scope="row">(.*?)</th><td data-label="名簿">(.*?)</td><td data-label="会社の変更">(.*?)</td><td data-label="いま使われる内容">(.*?)<', page.text)  # fmt: skip
@@ -140,6 +144,17 @@ def test_the_help_desk_sees_no_person_and_changes_nothing(counter: Counter, brow
     page = auditor.get(COMPANY)
     assert "新 花子の届け" in page.text
     assert "内容を変える" not in page.text
+
+
+def test_a_change_of_the_register_that_was_touched_or_removed_is_found_by_the_audit(counter: Counter):
+    one = {"section": counter.section, "supplier_number": "000000001"}
+    register.change_entry(deed=counter.office.deed(counter.actor), values={"address": "別の町1"}, **one)
+    assert list(audit.findings(clock.now())) == []
+    act = StaffAct.objects.get(kind="register.entry_changed")
+    StaffAct.objects.filter(id=act.id).update(changes=[["所在地", "", "違う町"]])
+    assert [finding.row for finding in audit.findings(clock.now())] == [str(act.id)]
+    StaffAct.objects.filter(id=act.id).delete()
+    assert str(act.ledger_entry) in next(audit.findings(clock.now())).row
 
 
 # -- one entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from irefuda.ledger import queries as ledger
@@ -16,7 +17,8 @@ from irefuda_core.certificate import UnreadableCertificate, fingerprint_of, load
 
 PAGE = 200
 TABLE = "staff_staffact"
-PREFIX = "staff."
+# What staff do is recorded under these kinds.
+PREFIXES = ("staff.", "register.")
 
 
 def findings(now: datetime) -> Iterator[Finding]:
@@ -33,7 +35,7 @@ def findings(now: datetime) -> Iterator[Finding]:
             if differs:
                 yield Finding(TABLE, str(act.id), differs)
         page = list(rows.filter(id__gt=page[-1].id)[:PAGE])
-    for entry_id in ledger.ids_beginning_with(PREFIX):
+    for entry_id in chain.from_iterable(map(ledger.ids_beginning_with, PREFIXES)):
         if entry_id not in known:
             yield Finding(TABLE, f"（台帳の記録 {entry_id}）", "職員の操作の行がありません。")
     yield from _without_act()

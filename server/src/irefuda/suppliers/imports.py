@@ -219,7 +219,7 @@ def finish(*, brought: RegisterImport, act: uuid.UUID, by: str, reason: str, now
 
     :raises Refused: S-932 when it was taken or given up meanwhile
     """
-    waiting = RegisterImport.objects.filter(id=brought.id, state=ImportState.SHOWN)
+    waiting = RegisterImport.objects.filter(id=brought.id, state=ImportState.SHOWN, difference=brought.difference)
     # This one UPDATE decides between two that take the same file.
     done = {"state": ImportState.DONE, "act": act, "done_by": by, "reason": reason, "done_at": now}
     if not waiting.update(**done):

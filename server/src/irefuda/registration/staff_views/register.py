@@ -126,6 +126,7 @@ def supplier(request: HttpRequest, actor: Actor, section: Section, supplier_numb
             "told": [register.TOLD_NAMES[kind] for kind in mark.told] if mark else [],
             "acts": staff.acts(register.subject_of(section, supplier_number)) if sees_persons else [],
             "may_change": auth.opens(actor, "staff-register-change"),
+            "may_see_registration": auth.opens(actor, "staff-registration"),
             "has_suspension": register.has_suspension(found),
         },
     )
