@@ -474,8 +474,8 @@ def test_the_queue_tells_what_waits_for_how_long_and_why(contracts, city, taken_
     start = contracts.get("/")
     assert "確認待ち2件" in start.text
     page = start.click("確認待ち")
-    assert re.findall(r"<td data-label=\"受付から\">(.*?)<", page.text) == ["2日", "5時間"]
-    assert re.findall(r"<td data-label=\"申請\">(.*?)<", page.text) == ["ICカード更新", "登録"]
+    assert re.findall(r"<td data-label=\"受付から\" class=\"nowrap\">(.*?)<", page.text) == ["2日", "5時間"]
+    assert re.findall(r"<td data-label=\"申請\" class=\"nowrap\">(.*?)<", page.text) == ["ICカード更新", "登録"]
     for doubt in ("name", "holder", "revoked"):
         assert overview.DOUBTS[doubt] in page.text
     review = contracts.get(f"{REVIEW}{late.id}/")
