@@ -6,15 +6,24 @@ import io
 import re
 import subprocess
 import sys
+import uuid
 
 import pytest
-from builders import CONTACT
+from builders import CONTACT, registered
 from django.core.management import call_command
 from steps import change, main_form, present, register, send, sign_and_change, type_over, way_to_change
 
 from irefuda.ledger import keys, sequencer
 from irefuda.notices.models import Notice
-from irefuda.registration.models import Draft, Event, RegisteredCard, Registration, UnverifiedAddress
+from irefuda.registration.models import (
+    CardStatus,
+    Draft,
+    Event,
+    EventKind,
+    RegisteredCard,
+    Registration,
+    UnverifiedAddress,
+)
 from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
@@ -296,6 +305,22 @@ def test_nobody_sees_another_cards_change(app, city, card):
         assert app.get(location.replace("/done/", f"/{page}/")).status_int == 404
     assert app.get(location.replace("/done/", "/print/") + "receipt.json").status_int == 404
     assert "この変更の受付の控え" not in app.get("/9992/goods/change/history/")
+
+
+def test_the_history_names_nobody_who_only_claimed_to_be_the_company(app, city, card):
+    own = RegisteredCard.objects.get()
+    stranger = registered(city, city.authority.card(holder="見知らぬ人"), now=clock.now())
+    RegisteredCard.objects.filter(id=stranger.id).update(status=CardStatus.REJECTED)
+    for about, kind in ((stranger, EventKind.REJECTED), (own, EventKind.CLOSED), (None, EventKind.HALTED)):
+        Event.objects.create(
+            id=uuid.uuid4(), registration=own.registration, kind=kind, card=about, staff="係", reason=f"理由{kind}", at=clock.now()
+        )  # fmt: skip
+    way_to_change(app, card)
+    history = app.get("/9992/goods/change/history/")
+    assert "理由closed" in history
+    assert "理由halted" in history
+    assert "理由rejected" not in history
+    assert "見知らぬ人" not in history
 
 
 def test_the_print_page_of_the_registration_shows_the_present_state(app, card):

@@ -257,9 +257,13 @@ def own_event(*, section: Section, event_id: uuid.UUID, fingerprint: str) -> Eve
 
 
 def history(registration: Registration) -> list[Event]:
-    """Return what became of a registration after 登録, latest first, with the cards that did it."""
-    found = Event.objects.select_related("card").filter(registration=registration).order_by("-at", "id")
-    return list(found[:HISTORY_SHOWN])
+    """Return what became of a registration after 登録, latest first, with the cards that did it.
+
+    Not of a card that only claimed to be the company's: it may be a stranger's.
+    """
+    found = Event.objects.select_related("card").filter(registration=registration)
+    found = found.exclude(card__status__in=[CardStatus.PROVISIONAL, CardStatus.REJECTED])
+    return list(found.order_by("-at", "id")[:HISTORY_SHOWN])
 
 
 def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
