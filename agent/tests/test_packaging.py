@@ -133,8 +133,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         )
         architecture = re.search(r"(?m)^Multi-Arch: same$", told) and f":{re.search(r'Architecture: (.+)', told)[1]}"
         (books / "info" / f"{name}{architecture or ''}.list").touch()
-    # As on every Debian, these folders are another package's and stay.
-    (books / "info/base-files.list").write_text("/.\n/etc\n/etc/debian_version\n/opt\n")
+    # As on every Debian, /etc is another package's, and /opt is nobody's and there.
+    (books / "info/base-files.list").write_text("/.\n/etc\n/etc/debian_version\n")
     (books / "info/format").write_text("1\n")
     (made.root / "etc/debian_version").write_text("12.11\n")
     (books / "status").write_text("\n".join(stanzas))

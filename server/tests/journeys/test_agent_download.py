@@ -161,6 +161,21 @@ def test_what_was_never_tried_says_so_also_when_it_is_offered(
     assert ("linux", "") in versions(client)
 
 
+def test_the_portal_and_the_manual_lead_here_and_to_the_check_of_the_environment(django_app: Any) -> None:
+    portal = django_app.get("/")
+    assert portal.click("補助アプリの入手").request.path == "/agent/"
+    assert portal.click("利用環境の確認").request.path == "/environment/"
+    assert django_app.get("/guide/3/").click("補助アプリの入手", index=0).request.path == "/agent/"
+
+
+def test_a_browser_may_ask_for_the_size_alone(client: Client, shelf: Path, tmp_path: Path) -> None:
+    publish(tmp_path, LINUX)
+    answer = client.head(f"/agent/files/{LINUX}")
+    assert (answer.status_code, list(answer.streaming_content)) == (200, [])
+    answer.close()
+    assert answer.headers["Content-Length"] == str((tmp_path / LINUX).stat().st_size)
+
+
 def test_the_newest_is_offered_and_older_ones_stay_where_links_lead(
     client: Client, shelf: Path, tmp_path: Path
 ) -> None:
