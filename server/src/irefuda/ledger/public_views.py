@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from irefuda.ledger import keys, queries
+from irefuda.ledger.models import Checkpoint
 from irefuda.ui import clock
 from irefuda_core.refusal import Refusal, refusal
 
@@ -21,7 +22,13 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 def ledger(request: HttpRequest) -> HttpResponse:
     """Explain the ledger and how to check it, and show its published head."""
     head = queries.published_checkpoint(clock.now())
-    context = {"head": head, "log_name": keys.log_name(), "keys": _listed_keys(), "former_logs": _logs()[:-1]}
+    context = {
+        "head": head,
+        "until": _until(head),
+        "log_name": keys.log_name(),
+        "keys": _listed_keys(),
+        "former_logs": _logs()[:-1],
+    }
     return render(request, "ledger/ledger.html", context)
 
 
@@ -61,6 +68,13 @@ def consistency(request: HttpRequest) -> HttpResponse:
     if hashes is None:
         return _refused(refusal("L-603"), 400)
     return JsonResponse({"from": int(old), "to": int(new), "hashes": hashes})
+
+
+def _until(head: Checkpoint | None) -> datetime | None:
+    """Return the end of the period that this head is of; the minute within it would tell when the last firm applied."""
+    if head is None or settings.PRACTICE:
+        return head.signed_at if head else None
+    return head.signed_at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
 def _logs() -> list[str]:
