@@ -21,7 +21,7 @@ from succession import (
 )
 
 from irefuda.agencies.queries import national_holidays
-from irefuda.registration.models import RegisteredCard, Renewal
+from irefuda.registration.models import Event, RegisteredCard, Renewal
 from irefuda.ui import clock
 from irefuda_core import jws as core_jws
 
@@ -89,8 +89,14 @@ def test_from_the_menu_to_the_result_with_a_session_of_the_new_card(app, city, o
     printed = done.click("^印刷")
     assert printed.html.h1.get_text() == "利用者情報"
     assert "daihyo@example.jp" in text_of(printed)
+    assert "受付の控え（ICカード更新）" in text_of(printed)
     bundle = json.loads(done.click("受付の控え").body)
     assert bundle["handover"] == card.handover
+
+
+def test_the_history_names_what_differs_between_the_cards(app, city, old):
+    renew_on_pages(app, old, newer(city))
+    assert [name for name, _, _ in Event.objects.get().changes] == ["証明書シリアル番号", "証明書有効期限"]
 
 
 def test_the_old_card_gets_in_no_more_and_its_open_session_ends(app, city, old):

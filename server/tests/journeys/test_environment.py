@@ -95,6 +95,8 @@ def test_a_good_certificate_is_told_with_its_end_and_nothing_else(city: City, au
     assert told["good"] is True
     ends = card.certificate.not_valid_after_utc.astimezone(clock.JST)
     assert told["expires_on"] == f"{ends:%Y/%m/%d}"
+    # Days of the calendar, as マイページ counts them.
+    assert told["days_left"] == (ends.date() - clock.now().astimezone(clock.JST).date()).days
 
 
 def test_a_certificate_of_staff_is_not_good_here(city: City) -> None:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from irefuda.cards import auth, operations, queries, releases
 from irefuda.cards.limits import Limit
 from irefuda.ui import clock
+from irefuda_core import card_life
 from irefuda_core.refusal import Refusal, Refused, refusal
 
 # A certificate has some 2,000 bytes; nobody's has more than this.
@@ -61,7 +62,8 @@ def environment_certificate(request: HttpRequest) -> HttpResponse:
     except Refused as refused:
         return JsonResponse(_refused(refused.refusals[0]))
     expires_on = f"{proven.card.not_after.astimezone(clock.JST):%Y/%m/%d}"
-    return JsonResponse({"good": True, "expires_on": expires_on, "days_left": (proven.card.not_after - now).days})
+    left = card_life.days_left(proven.card.not_after, now=now)
+    return JsonResponse({"good": True, "expires_on": expires_on, "days_left": left})
 
 
 def _certificate(encoded: str) -> bytes:

@@ -367,11 +367,12 @@ def succeed(card: RegisteredCard, *, now: datetime) -> None:
 
 def changes_of(old: RegisteredCard, new: RegisteredCard) -> list[list[str]]:
     """Return what an ICカード更新 changes, by the names on the screen."""
-    return [
+    items = [
         ["証明書シリアル番号", old.serial, new.serial],
         ["証明書有効期限", *(f"{card.expires_at.astimezone(JST):%Y/%m/%d}" for card in (old, new))],
         ["ICカード取得者氏名", shown(old.holder_name), shown(new.holder_name)],
     ]
+    return [[name, before, after] for name, before, after in items if before != after]
 
 
 def _announce(card: RegisteredCard, *, now: datetime) -> None:
