@@ -6,7 +6,7 @@ PYTEST := $(PY) -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser lint format bench soak package lock clean
+.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser manual lint format bench soak package lock clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -38,6 +38,9 @@ test-postgres: setup ## the server on a PostgreSQL cluster of its own
 
 test-browser: setup ## the pages in Chromium, with the real agent and a real token
 	$(PYTEST) server/tests -m browser
+
+manual: setup ## walk through every screen of the manual and take its pictures again
+	MANUAL=write $(PYTEST) server/tests/browser/test_manual_browser.py -k every_screen
 
 lint: setup ## ruff, mypy, import contracts, migrations, deployment check
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

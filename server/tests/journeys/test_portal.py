@@ -234,7 +234,8 @@ def test_the_guide_leads_through_its_five_chapters(django_app: Any, goods: Secti
 
 def test_the_guide_has_a_place_for_the_manual_and_what_comes_after(django_app: Any) -> None:
     page = django_app.get("/guide/")
-    assert "準備中です" in page.html.find("section", attrs={"aria-labelledby": "manual"}).text
+    links = page.html.find("section", attrs={"aria-labelledby": "manual"}).select("a")
+    assert [link["href"] for link in links] == ["/guide/manual/", "/guide/manual/manual.pdf"]
     for words in ("カードや会社の情報が変わったとき", "メッセージ一覧"):
         assert page.click(words).html.h1.text == words
 

@@ -42,8 +42,6 @@ CARD_AGENT_PORTS = [int(port) for port in env.words("IREFUDA_AGENT_PORTS", "2876
 AGENT_MINIMUM_VERSION = env.version("IREFUDA_AGENT_MINIMUM_VERSION", "0.1.0")
 # The folder that `publish_agent` fills; without it 「補助アプリの入手」 says whom to ask.
 AGENT_RELEASES = env.text("IREFUDA_AGENT_RELEASES", "")
-# The folder that `publish_agent` fills; without it 「補助アプリの入手」 says whom to ask.
-AGENT_RELEASES = env.text("IREFUDA_AGENT_RELEASES", "")
 TRUSTED_PROXIES = env.networks("IREFUDA_TRUSTED_PROXIES")
 
 INSTALLED_APPS = [
@@ -84,7 +82,11 @@ TEMPLATES: list[dict[str, Any]] = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
         "OPTIONS": {
-            "context_processors": ["django.template.context_processors.request", "irefuda.ui.context.site"],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "irefuda.ui.context.site",
+                "irefuda.disclosure.manual.explained",
+            ],
         },
     }
 ]
@@ -143,7 +145,8 @@ CONTENT_SECURITY_POLICY = {
 }
 # A form of this system is small: the largest is the one that carries a signed document.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# A register may have 256 columns, and each is asked about by a select.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
 # Nobody's file reaches the disk, except on the pages that ask for one.
 FILE_UPLOAD_HANDLERS = ["irefuda.ui.uploads.NoFiles"]
 

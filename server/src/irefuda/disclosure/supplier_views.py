@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -18,14 +19,20 @@ from irefuda.agencies.models import Category
 from irefuda.agencies.queries import rules_time
 from irefuda.agencies.queries import sections as every_section
 from irefuda.disclosure import faq as questions
+from irefuda.disclosure import manual as pictured
 from irefuda.disclosure import messages as catalogue
 from irefuda.disclosure import queries
 from irefuda.disclosure.forms import BIDDERS, TryDraw
 from irefuda.disclosure.models import Announcement
-from irefuda.ui import clock
+from irefuda.ui import clock, pdf
+from irefuda.ui.context import site
+from irefuda.ui.pages import refusal_page
 from irefuda_core import procedure
+from irefuda_core.refusal import refusal
 
 CHAPTERS = ("パソコンの準備", "ICカードとリーダー", "ソフトウェア", "パソコンの環境設定", "利用者登録")
+# The chapters before the registration, which has the numbered sections of the manual.
+BEFORE = CHAPTERS[:4]
 CATEGORIES = {category.slug: category for category in Category}
 
 
@@ -150,13 +157,79 @@ def guide_chapter(request: HttpRequest, number: int) -> HttpResponse:
     previous = (number - 1, CHAPTERS[number - 2]) if number > 1 else None
     following = (number + 1, CHAPTERS[number]) if number < len(CHAPTERS) else None
     title = CHAPTERS[number - 1]
-    return _page(request, f"guide_{number}", number=number, title=title, previous=previous, following=following)
+    return _page(
+        request,
+        f"guide_{number}",
+        number=number,
+        title=title,
+        previous=previous,
+        following=following,
+        chapter_steps=pictured.chapter_steps(number),
+    )
 
 
 @require_safe
 def guide(request: HttpRequest) -> HttpResponse:
     """Show the contents of 利用手順."""
     return _page(request, "guide", chapters=CHAPTERS)
+
+
+@require_safe
+def manual(request: HttpRequest) -> HttpResponse:
+    """Show the contents of the manual with pictures."""
+    sections, updated_on = pictured.sections(), pictured.updated_on()
+    return _page(request, "manual", sections=sections, chapters=BEFORE, updated_on=updated_on)
+
+
+@require_safe
+def manual_section(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show one numbered section of the manual."""
+    sections = pictured.sections()
+    place = next((place for place, section in enumerate(sections) if section.slug == slug), None)
+    if place is None:
+        raise Http404
+    return _page(
+        request,
+        "manual_section",
+        section=sections[place],
+        previous=sections[place - 1] if place else None,
+        following=sections[place + 1] if place + 1 < len(sections) else None,
+        updated_on=pictured.updated_on(),
+    )
+
+
+@require_safe
+def manual_all(request: HttpRequest) -> HttpResponse:
+    """Show the whole manual on one page, to be searched or printed."""
+    return _page(request, "manual_all", **_whole_manual())
+
+
+@require_safe
+def manual_pdf(request: HttpRequest) -> HttpResponse:
+    """Answer with the whole manual as a PDF; it is laid out once per process, for it is the same for everybody."""
+    # Without the request, so that nothing of the one who asks first comes to the others.
+    told = {**site(HttpRequest()), "server_time": None, "pdf": True, **_whole_manual()}
+    try:
+        made = pdf.make_once(render_to_string("disclosure/manual_all.html", told))
+    except pdf.PdfNotMade:
+        return refusal_page(
+            request,
+            [refusal("P-808")],
+            status=503,
+            heading="PDFを作れませんでした",
+            back_url=reverse("portal-manual-all"),
+            back_label="1つの画面で読む・印刷する",
+        )
+    headers = {"Content-Disposition": 'inline; filename="manual.pdf"'}
+    return HttpResponse(made, content_type="application/pdf", headers=headers)
+
+
+def _whole_manual() -> dict[str, Any]:
+    chapters = [
+        (number, title, f"disclosure/guide_{number}_body.html", pictured.chapter_steps(number))
+        for number, title in enumerate(BEFORE, 1)
+    ]
+    return {"sections": pictured.sections(), "chapters": chapters, "updated_on": pictured.updated_on()}
 
 
 @require_safe

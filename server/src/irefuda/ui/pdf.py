@@ -15,16 +15,20 @@ from django.conf import settings
 log = logging.getLogger(__name__)
 
 SECONDS = 20
+# What is made once for everybody may be long.
+SECONDS_FOR_ALL = 60
 # The layout engine takes a whole core and much memory: a crowd that prints must not stop those who apply.
 AT_ONCE, WAIT_SECONDS = 2, 5
 places = threading.BoundedSemaphore(AT_ONCE)
+_kept: dict[str, bytes] = {}
+_keeping = threading.Lock()
 
 
 class PdfNotMade(Exception):
     """The layout process failed or took too long, or too many are at work; the HTML page can still be printed."""
 
 
-def make(html: str, *, attachments: Mapping[str, bytes]) -> bytes:
+def make(html: str, *, attachments: Mapping[str, bytes], seconds: int = SECONDS) -> bytes:
     """Return `html` laid out as a PDF (PDF/UA, fonts embedded) that carries `attachments` by file name.
 
     :raises PdfNotMade: when the layout process fails or exceeds its time, or no place for it becomes free
@@ -41,7 +45,7 @@ def make(html: str, *, attachments: Mapping[str, bytes]) -> bytes:
             [sys.executable, "-m", "irefuda.ui.pdf_process"],
             input=json.dumps(order).encode(),
             capture_output=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=True,
         )
     except (subprocess.SubprocessError, OSError) as failure:
@@ -50,3 +54,21 @@ def make(html: str, *, attachments: Mapping[str, bytes]) -> bytes:
     finally:
         places.release()
     return made.stdout
+
+
+def make_once(html: str) -> bytes:
+    """Return `html` laid out as a PDF, laid out anew only when it is another than last time. For what all are shown alike.
+
+    :raises PdfNotMade: when the layout process fails or exceeds its time, or no place for it becomes free
+    """
+    # Whoever comes meanwhile is asked to come again: they must not hold every thread of the process.
+    if not _keeping.acquire(timeout=WAIT_SECONDS):
+        raise PdfNotMade("busy")
+    try:
+        if html not in _kept:
+            made = make(html, attachments={}, seconds=SECONDS_FOR_ALL)
+            _kept.clear()
+            _kept[html] = made
+        return _kept[html]
+    finally:
+        _keeping.release()
