@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -292,3 +293,141 @@ def test_a_unit_whose_secret_is_missing_says_so_and_ends(installation: Any):
     finally:
         secret.with_suffix(".away").rename(secret)
     assert "irefuda does not start: IREFUDA_SECRET_KEY_FILE" in installation.log("irefuda-web@.service", "supplier-2")
+
+
+# -- the database restarts under load
+
+DEEDS = """
+import sys
+import django; django.setup()
+from django.db import InterfaceError, OperationalError, connection, transaction
+from irefuda.ledger import operations
+from irefuda.ui import clock
+print("ready", flush=True)
+number = 0
+for line in sys.stdin:
+    number += 1
+    try:
+        with transaction.atomic():
+            operations.append(document=f"deed {number}".encode(), kind="test.deed", at=clock.now(), salt=number.to_bytes(16, "big"))
+    except (OperationalError, InterfaceError):
+        connection.close()
+        print("away", flush=True)
+    else:
+        print("done", flush=True)
+"""
+
+
+class Load(threading.Thread):
+    """Somebody who asks for the same pages again and again, and keeps what was answered."""
+
+    def __init__(self, installation: Any) -> None:
+        super().__init__()
+        self.installation, self.stopped = installation, threading.Event()
+        self.answers: list[tuple[int, str]] = []
+
+    def run(self) -> None:
+        while not self.stopped.is_set():
+            for path in ("/", "/9992/goods/registration/menu/", "/readyz"):
+                self.answers.append(self.installation.get("supplier-1", path))
+
+
+class Restart(threading.Thread):
+    """Restart the whole cluster, cutting every connection, as an upgrade of PostgreSQL does; ask for pages between."""
+
+    def __init__(self, installation: Any) -> None:
+        super().__init__()
+        self.installation = installation
+        self.meanwhile: list[tuple[int, str]] = []
+        with psycopg.connect(installation.owner) as connection:
+            (self.data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+
+    def run(self) -> None:
+        self._pg_ctl("stop", "-m", "fast")
+        self.meanwhile = [self.installation.get("supplier-1", path) for path in ("/", "/readyz", "/healthz")]
+        self._pg_ctl("start", "-l", f"{self.data}/../restarted.log")
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*prefix, str(programs / "pg_ctl"), "-D", self.data, "-w", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/tmp")
+
+
+def test_the_database_restarted_under_load_costs_a_moment_and_no_deed(installation: Any):
+    with psycopg.connect(installation.owner) as connection:
+        (before,) = connection.execute("SELECT count(*) FROM ledger_entry").fetchone() or (0,)
+    for name in ("irefuda-sequencer.service", "irefuda-outbox.service"):
+        installation.start(name)
+    installation.start("irefuda-web@.service", "supplier-1")
+    installation.await_up("supplier-1")
+    environment = installation.environment(installation.unit("irefuda-web@.service", "supplier-1"))
+    deeds = subprocess.Popen(
+        [sys.executable, "-c", DEEDS],
+        env={**environment, "DJANGO_SETTINGS_MODULE": "irefuda.config.settings"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert deeds.stdin is not None
+    assert deeds.stdout is not None
+    assert deeds.stdout.readline() == "ready\n"
+
+    def deed() -> str:
+        print("", file=deeds.stdin, flush=True)
+        return deeds.stdout.readline().strip()  # type: ignore[union-attr]
+
+    load = [Load(installation) for _ in range(3)]
+    for thread in load:
+        thread.start()
+    said = [deed() for _ in range(20)]
+    restarting = Restart(installation)
+    restarting.start()
+    while restarting.is_alive():
+        said.append(deed())
+    restarting.join()
+    said += [deed() for _ in range(20)]
+    with psycopg.connect(installation.owner) as connection:
+        connection.execute("UPDATE notices_notice SET state = 'queued', sent_at = NULL, next_attempt_at = now()")
+        connection.execute(
+            'INSERT INTO notices_notice (id, message_id, kind, "to", sender, subject, body, inbox, once, queued_at, state,'
+            " attempts, next_attempt_at, claimed_by, last_error) VALUES (gen_random_uuid(), '<2@x>', 'k',"
+            " 'keiri@example.jp', 'nyusatsu@example.lg.jp', '件名', '本文', '', '', now(), 'queued', 0, now(), '', '')"
+        )
+    deadline = time.monotonic() + 60
+    while True:
+        with psycopg.connect(installation.owner) as connection:
+            waiting = connection.execute(
+                "SELECT (SELECT count(*) FROM ledger_pending), (SELECT count(*) FROM notices_notice WHERE state <> 'sent')"
+            ).fetchone()
+        if waiting == (0, 0):
+            break
+        assert time.monotonic() < deadline, f"sequencer or outbox did not come back: {waiting}"
+        time.sleep(0.1)
+    for thread in load:
+        thread.stopped.set()
+    for thread in load:
+        thread.join()
+    deeds.communicate(timeout=20)
+    # The same processes all along: none of them has ended.
+    assert {process.poll() for _, process in installation.running.values()} == {None}
+    answers = [answer for thread in load for answer in thread.answers]
+    assert {status for status, _ in answers} <= {200, 503, 404}
+    told = [text for status, text in answers if status == 503]
+    assert [status for status, _ in restarting.meanwhile] == [503, 503, 200]
+    told += [text for status, text in restarting.meanwhile if status == 503]
+    assert "away" in said
+    assert all("P-800" in text or '"ready": false' in text for text in told)
+    assert {status for status, text in (thread.answers[-3] for thread in load)} <= {200, 404}
+    assert "done" in said[-20:]
+    # What was answered is there; what was not may be, whole or not at all.
+    with psycopg.connect(installation.owner) as connection:
+        (entries,) = connection.execute("SELECT count(*) FROM ledger_entry").fetchone() or (0,)
+        (loose,) = connection.execute(
+            "SELECT count(*) FROM ledger_entry WHERE id NOT IN (SELECT entry_id FROM ledger_leaf)"
+        ).fetchone() or (1,)
+    assert said.count("done") <= entries - before <= len(said)
+    assert loose == 0
+    assert "食い違いはありません" in installation.once(installation.unit("irefuda-audit.service"))
+    for key in list(installation.running):
+        installation.stop(key)
