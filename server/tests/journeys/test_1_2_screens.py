@@ -51,6 +51,9 @@ def test_a_further_card_copies_from_what_its_company_has_registered(django_app, 
     form["same"] = True
     check = form.submit().follow()
     assert "daihyo@example.jp" in check
+    # What the company's first card has entered is changed by 「変更」, not here.
+    assert "ICカード利用部署情報を修正する" in check
+    assert "代表窓口情報を修正する" not in check
 
 
 def test_a_draft_is_shown_again_without_complaints_until_it_is_sent(django_app, city):

@@ -247,6 +247,7 @@ def check_answers(request: HttpRequest, section: Section) -> HttpResponse:
         section,
         draft=draft,
         document=document,
+        headings=("代表窓口情報", "ICカード利用部署情報") if "rep-email" in draft.typed else ("ICカード利用部署情報",),
         supplier=draft.supplier,
         card=presenter.card,
         names=queries.names_beside(card=presenter.card, supplier=draft.supplier, demo=presenter.demo),

@@ -55,18 +55,18 @@ def _grades_shown(held: str) -> Iterator[tuple[str]]:
 
 
 @register.simple_tag
-def document_shown(document: Document, change_url: str = "") -> str:
-    """Return the document section by section; `change_url` is where the contacts are typed, while they can be changed.
+def document_shown(document: Document, change_url: str = "", headings: tuple[str, ...] = ()) -> str:
+    """Return the document section by section; `change_url` is where what stands under `headings` can still be changed.
 
     Not by loops of a template: it has about forty rows, which took most of the time of 「登録内容確認」 and of the print page.
     """
     shown = {key: value or "―" for key, value in document.values.items()}
     qualified = bool(document.values.get("qualifications"))
-    return format_html(_frame(document.type, qualified, bool(change_url)), change_url=change_url, **shown)
+    return format_html(_frame(document.type, qualified, headings or ()), change_url=change_url, **shown)
 
 
 @functools.lru_cache(maxsize=64)
-def _frame(kind: DocumentType, qualified: bool, changeable: bool) -> str:
+def _frame(kind: DocumentType, qualified: bool, changeable: tuple[str, ...]) -> str:
     """Return how a document of this kind is shown, with {key} for each value; 資格の種類 only where there is one."""
     sections: dict[str, list[str]] = {}
     for field in kind.fields:
@@ -75,7 +75,7 @@ def _frame(kind: DocumentType, qualified: bool, changeable: bool) -> str:
             rows.append(f"<div><dt>{escape(field.label)}</dt><dd>{{{field.key}}}</dd></div>\n")
     return "".join(
         f"<section>\n<h2>{escape(heading)}</h2>\n"
-        + (CHANGE.get(heading, "") if changeable else "")
+        + (CHANGE[heading] if heading in changeable else "")
         + f'<dl class="values">\n{"".join(rows)}</dl>\n</section>\n'
         for heading, rows in sections.items()
     )
