@@ -251,6 +251,16 @@ def test_columns_are_asked_corrected_and_remembered(counter: Counter, app):
     assert "商号又は名称：「青森建設株式会社」→「青森建設（株）」" in page.text
 
 
+def test_as_many_columns_as_a_file_may_have_are_asked_about(counter: Counter, app):
+    header = ",".join(["業者番号", "商号", *(f"なぞ{place}" for place in range(254))])
+    page = bring(app, lines("000000001,青森建設株式会社" + ",x" * 254, header=header))
+    form = form_of(page, "column-0")
+    for place in range(2, 256):
+        form[f"column-{place}"] = "使わない"
+    page = form.submit("columns").follow()
+    assert counts(page)["変わらない会社"] == "1"
+
+
 def test_a_column_nobody_made_up_is_refused_and_nothing_of_it_is_kept(counter: Counter, app):
     page = bring(app, lines("1,000000001,青森建設株式会社", header="受付No,業者番号,商号"))
     token = form_of(page, "column-0")["csrfmiddlewaretoken"].value
