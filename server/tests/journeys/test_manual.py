@@ -12,7 +12,8 @@ from django.urls import get_resolver
 from PIL import Image
 from steps import way_in
 
-from irefuda.disclosure import manual
+from irefuda.disclosure import faq, manual
+from irefuda.ui import pdf
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 
@@ -162,3 +163,20 @@ def test_a_screen_leads_to_its_step(django_app: Any, city: Any) -> None:
 def test_a_reason_leads_to_the_step_where_it_was_given(django_app: Any, city: Any) -> None:
     refused = django_app.get("/9992/goods/registration/check/", status=403)
     assert refused.html.select_one(".explained a")["href"] == "/guide/manual/1-2/#check"
+
+
+def test_the_questions_lead_to_steps_that_exist(django_app: Any) -> None:
+    links = [address for group in faq.groups() for entry in group.entries for _, address in entry.links]
+    steps = {address for address in links if address.startswith("/guide/manual/")}
+    assert len(steps) > 5
+    for address in steps:
+        path, _, anchor = address.partition("#")
+        assert django_app.get(path).html.find(id=anchor), address
+
+
+def test_what_is_the_same_for_all_is_laid_out_once() -> None:
+    html = '<html lang="ja"><head><title>{0}</title></head><body>{0}</body></html>'
+    made = pdf.make_once(html.format("表紙"))
+    assert made.startswith(b"%PDF")
+    assert pdf.make_once(html.format("表紙")) is made
+    assert pdf.make_once(html.format("裏表紙")) is not made

@@ -28,7 +28,7 @@ class Entry:
     answer: str
     codes: tuple[str, ...]
     more: str
-    # (words, the name of a page of this site or, after "public:", of the public's, its arguments)
+    # (words, the name of a page of this site, after "public:" of the public's, after "manual:" 1-2#pin for a step; arguments)
     pages: tuple[tuple[str, str, tuple[int, ...]], ...]
 
     @property
@@ -134,4 +134,7 @@ def _address(page: str, arguments: tuple[int, ...]) -> str:
     site, _, name = page.rpartition(":")
     if site == "public":
         return settings.PUBLIC_ORIGIN + reverse(name, args=arguments, urlconf="irefuda.config.urls_public")
+    if site == "manual":
+        section, _, step = name.partition("#")
+        return reverse("portal-manual-section", args=[section], urlconf="irefuda.config.urls_supplier") + f"#{step}"
     return reverse(name, args=arguments, urlconf="irefuda.config.urls_supplier")
