@@ -373,6 +373,16 @@ def test_the_database_restarted_under_load_costs_a_moment_and_no_deed(installati
     assert deeds.stdout is not None
     assert deeds.stdout.readline() == "ready\n"
 
+    # The scheduler of an installation without timers (compose.yaml), every second.
+    jobs = installation.unit("irefuda-outbox.service")
+    scheduler = subprocess.Popen(
+        [*jobs.commands[0][:-1], "repeat", "purge_registration", "--every-hours", "0.0003"],
+        env=installation.environment(jobs),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
     def deed() -> str:
         print("", file=deeds.stdin, flush=True)
         return deeds.stdout.readline().strip()  # type: ignore[union-attr]
@@ -409,6 +419,11 @@ def test_the_database_restarted_under_load_costs_a_moment_and_no_deed(installati
     for thread in load:
         thread.join()
     deeds.communicate(timeout=20)
+    assert scheduler.poll() is None
+    scheduler.send_signal(signal.SIGTERM)
+    (_, complaints) = scheduler.communicate(timeout=60)
+    assert scheduler.returncode == 0, complaints
+    assert "Traceback" not in complaints
     # The same processes all along: none of them has ended.
     assert {process.poll() for _, process in installation.running.values()} == {None}
     answers = [answer for thread in load for answer in thread.answers]
