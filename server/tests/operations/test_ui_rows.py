@@ -78,6 +78,20 @@ def test_every_row_is_given_and_none_is_an_empty_list(supplier):
     assert [row.supplier_number for row in everything(Supplier)] == ["990000001", "990000002"]
 
 
+def test_a_join_gives_one_row_of_each_model_as_django_reads_them(supplier):
+    make_supplier(supplier.section, supplier_number="990000002")
+    row = Registration(section=supplier.section, supplier=supplier, representative=CONTACT, registered_at=NOW)
+    rows.insert(row)
+    joined = f"""SELECT {rows.columns(Supplier, "s")}, {rows.columns(Registration, "r")} FROM suppliers_supplier s
+        LEFT JOIN registration_registration r ON r.supplier_id = s.id ORDER BY s.supplier_number"""
+    (first, of_first), (second, of_second) = rows.fetch_together((Supplier, Registration), joined)
+    assert model_to_dict(first) == model_to_dict(Supplier.objects.get(id=supplier.id))
+    assert model_to_dict(of_first) == model_to_dict(Registration.objects.get())
+    assert of_first.registered_at == NOW
+    # Where the join found nothing, there is a row without anything in it.
+    assert (second.supplier_number, of_second.pk, of_second.representative) == ("990000002", None, None)
+
+
 def test_a_second_row_of_one_key_is_refused_and_the_first_stays(supplier):
     row = Registration(section=supplier.section, supplier=supplier, representative=CONTACT, registered_at=NOW)
     rows.insert(row)

@@ -11,9 +11,15 @@ from django.db.models import Q, QuerySet
 from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Agency, Category, Section
 from irefuda.disclosure.models import Announcement
+from irefuda.ui import rows
 from irefuda_core.calendar import Closed, Open
 
 ON_PORTAL, PER_PAGE, LOOKED_THROUGH = 5, 50, 200
+# Plain SQL: the portal asks it of everybody, and to build the query takes longer than to answer it.
+NEWEST = f"""SELECT {rows.columns(Announcement, "announcement")}, {rows.columns(Agency, "agency")}
+FROM disclosure_announcement announcement LEFT JOIN agencies_agency agency ON agency.id = announcement.agency_id
+WHERE (announcement.expires_at IS NULL OR announcement.expires_at > %s) AND announcement.published_at <= %s
+AND announcement.withdrawn_at IS NULL ORDER BY announcement.published_at DESC, announcement.id DESC LIMIT %s"""  # noqa: S608 -- our own names
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +63,17 @@ class Page:
 def announcements(*, now: datetime, page: int = 1) -> Page:
     """Return one page of what is announced at `now` (real time), newest first, what was withdrawn included."""
     start = (page - 1) * PER_PAGE
-    rows = list(_announced(now)[start : start + PER_PAGE + 1])
-    return Page(rows[:PER_PAGE], page, len(rows) > PER_PAGE)
+    found = list(_announced(now)[start : start + PER_PAGE + 1])
+    return Page(found[:PER_PAGE], page, len(found) > PER_PAGE)
 
 
 def newest_announcements(*, now: datetime) -> list[Announcement]:
     """Return what stands on the portal at `now` (real time): the newest that were not withdrawn."""
-    return list(_announced(now).filter(withdrawn_at__isnull=True)[:ON_PORTAL])
+    newest = []
+    for announcement, agency in rows.fetch_together((Announcement, Agency), NEWEST, [now, now, ON_PORTAL]):
+        announcement.agency = agency if announcement.agency_id is not None else None
+        newest.append(announcement)
+    return newest
 
 
 def announcement(*, announcement_id: uuid.UUID, now: datetime) -> Announcement | None:
@@ -79,10 +89,10 @@ def every_announcement() -> list[Announcement]:
 
 def announcements_of(agency: Agency | None) -> list[Announcement]:
     """Return the newest 200 that the staff of this agency (None: of the whole installation) see: its own and everyone's."""
-    rows = Announcement.objects.select_related("agency").order_by("-published_at", "-id")
+    found = Announcement.objects.select_related("agency").order_by("-published_at", "-id")
     if agency is not None:
-        rows = rows.filter(Q(agency=agency) | Q(agency__isnull=True))
-    return list(rows[:LOOKED_THROUGH])
+        found = found.filter(Q(agency=agency) | Q(agency__isnull=True))
+    return list(found[:LOOKED_THROUGH])
 
 
 def state_of(announcement: Announcement, *, now: datetime) -> str:
@@ -96,5 +106,5 @@ def state_of(announcement: Announcement, *, now: datetime) -> str:
 
 def _announced(now: datetime) -> QuerySet[Announcement]:
     still = Q(expires_at__isnull=True) | Q(expires_at__gt=now)
-    rows = Announcement.objects.select_related("agency").filter(still, published_at__lte=now)
-    return rows.order_by("-published_at", "-id")
+    found = Announcement.objects.select_related("agency").filter(still, published_at__lte=now)
+    return found.order_by("-published_at", "-id")

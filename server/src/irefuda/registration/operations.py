@@ -76,9 +76,8 @@ def count_try(*, presenter: Presenter, now: datetime) -> None:
     hour = now.replace(minute=0, second=0, microsecond=0)
     subjects = (f"card:{presenter.card.fingerprint}", f"address:{_network(presenter.address)}")
     limits = dict(zip(subjects, (TRIES_PER_CARD, TRIES_PER_ADDRESS), strict=True))
-    # Durable: a try must stay counted when the look-up that follows is rolled back.
-    with transaction.atomic(durable=True):
-        counted = _count(subjects, hour)
+    # One statement, outside any transaction: a try must stay counted when the look-up that follows is rolled back.
+    counted = _count(subjects, hour)
     if any(tries > limits[subject] for subject, tries in counted.items()):
         retry_at = (hour + timedelta(hours=1)).astimezone(JST)
         raise Refused(refusal("R-113", retry_at=f"{retry_at:%H時%M分}"))

@@ -58,6 +58,10 @@ WHERE section_id = %s AND id = %s AND fingerprint = %s"""  # noqa: S608 -- our o
 CARD_ID_FROM_DRAFT = (
     "SELECT id FROM registration_registeredcard WHERE section_id = %s AND draft = %s AND fingerprint = %s"
 )
+WITH_COMPANY = f"""SELECT {rows.columns(RegisteredCard, "card")}, {rows.columns(Registration, "registration")},
+    {rows.columns(Supplier, "supplier")}
+FROM registration_registeredcard card JOIN registration_registration registration ON registration.id = card.registration_id
+JOIN suppliers_supplier supplier ON supplier.id = registration.supplier_id WHERE card.section_id = %s"""  # noqa: S608 -- our own names
 # `RegisteredCard.standing`, without reading the card.
 CARD_STANDING = f"""SELECT
     CASE WHEN card.status = '{CardStatus.ACTIVE}' AND registration.halted_at IS NOT NULL THEN '{HALTED}' ELSE card.status END
@@ -274,11 +278,17 @@ def living_cards_among(supplier_ids: Sequence[int]) -> dict[int, int]:
 
 
 def _with_company(section: Section, **which: object) -> RegisteredCard | None:
-    found = RegisteredCard.objects.select_related("registration__supplier").filter(section=section, **which)
-    card = found.order_by("-registered_at").first()
-    if card is not None:
+    conditions = "".join(f" AND card.{name} = %s" for name in which)
+    values = [uuid_value(value) if isinstance(value, uuid.UUID) else value for value in which.values()]
+    found = rows.fetch_together(
+        (RegisteredCard, Registration, Supplier),
+        f"{WITH_COMPANY}{conditions} ORDER BY card.registered_at DESC LIMIT 1",
+        [section.id, *values],
+    )
+    for card, registration, supplier in found:
+        card.registration, registration.supplier = registration, supplier
         _in_section(card, section)
-    return card
+    return found[0][0] if found else None
 
 
 def _in_section(card: RegisteredCard, section: Section) -> None:

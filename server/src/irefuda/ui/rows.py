@@ -26,6 +26,13 @@ def fetch(model: type[Row], sql: str, values: Sequence[object] | Mapping[str, ob
 
     `Model.objects.raw` looks for the columns by name and makes a compiler to read them: that takes longer than the query.
     """
+    return [row for (row,) in fetch_together((model,), sql, values)]
+
+
+def fetch_together(
+    models: Sequence[type[Model]], sql: str, values: Sequence[object] | Mapping[str, object] = ()
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a join: one of each model, whose columns stand behind each other; nothing ties them yet."""
     # A moment as this engine takes it; the rest stays what it is.
     adapt = connection.ops.adapt_unknown_value
     adapted = (
@@ -36,11 +43,15 @@ def fetch(model: type[Row], sql: str, values: Sequence[object] | Mapping[str, ob
     with connection.cursor() as cursor:
         cursor.execute(sql, adapted)
         found = [list(row) for row in cursor.fetchall()]
-    names, conversions = _reading(model)
-    for row in found:
-        for place, column, convert in conversions:
-            row[place] = convert(row[place], column, connection)
-    return [model.from_db(connection.alias, names, row) for row in found]
+    parts, start = [], 0
+    for model in models:
+        names, conversions = _reading(model)
+        for row in found:
+            for place, column, convert in conversions:
+                row[start + place] = convert(row[start + place], column, connection)
+        parts.append((model, names, slice(start, start + len(names))))
+        start += len(names)
+    return [tuple(model.from_db(connection.alias, names, row[part]) for model, names, part in parts) for row in found]
 
 
 @functools.cache
