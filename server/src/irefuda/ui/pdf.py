@@ -28,7 +28,7 @@ class PdfNotMade(Exception):
     """The layout process failed or took too long, or too many are at work; the HTML page can still be printed."""
 
 
-def make(html: str, *, attachments: Mapping[str, bytes], seconds: int = SECONDS) -> bytes:
+def make(html: str, *, attachments: Mapping[str, bytes], seconds: int | None = None) -> bytes:
     """Return `html` laid out as a PDF (PDF/UA, fonts embedded) that carries `attachments` by file name.
 
     :raises PdfNotMade: when the layout process fails or exceeds its time, or no place for it becomes free
@@ -45,7 +45,7 @@ def make(html: str, *, attachments: Mapping[str, bytes], seconds: int = SECONDS)
             [sys.executable, "-m", "irefuda.ui.pdf_process"],
             input=json.dumps(order).encode(),
             capture_output=True,
-            timeout=seconds,
+            timeout=SECONDS if seconds is None else seconds,
             check=True,
         )
     except (subprocess.SubprocessError, OSError) as failure:
