@@ -113,6 +113,24 @@ def test_a_log_that_does_not_continue_its_head_is_named(files, settings):
     assert asked().status_code == 200
 
 
+def test_a_head_that_is_signed_while_one_asks_is_no_loss(files):
+    ledger_files.append(clock.now())
+    ledger_files.sequence(clock.now())
+    signed: list[int] = []
+
+    def sign_afterwards(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        if "FROM ledger_checkpoint" in sql and not signed:
+            signed.append(1)
+            ledger_files.append(clock.now())
+            ledger_files.sequence(clock.now())
+        return result
+
+    with connection.execute_wrapper(sign_afterwards):
+        assert health.checks()["ledger_continues"] == "ok"
+    assert signed
+
+
 def test_a_stuck_outbox_is_named(files):
     now = clock.now()
     notice = Notice.objects.create(

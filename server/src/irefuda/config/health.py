@@ -132,7 +132,9 @@ def _continues() -> str:
     if not settings.LEDGER_WITNESS_FILE:
         return "unwatched"
     try:
-        witness.refuse_loss(ledger.latest_checkpoint())
+        text = witness.kept()
+        if text is not None:
+            witness.refuse_loss(ledger.latest_checkpoint(), text=text)
     except witness.EntriesLost:
         return "lost"
     except note.NoteFailure:

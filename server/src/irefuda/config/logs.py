@@ -37,6 +37,8 @@ class JsonLines(logging.Formatter):
             line |= facts
         else:
             line["message"] = _message(record)
+            if (status := getattr(record, "status_code", None)) is not None:
+                line["status"] = status
             if request_id.get():
                 line["request_id"] = request_id.get()
         if record.exc_info and record.exc_info[0] is not None:

@@ -32,13 +32,16 @@ def kept() -> str | None:
     return path.read_text() if path and path.exists() else None
 
 
-def refuse_loss(latest: Checkpoint | None) -> None:
-    """Compare the log, whose newest head this is, with the head that was kept.
+def refuse_loss(latest: Checkpoint | None, *, text: str | None = None) -> None:
+    """Compare the log, whose newest head this is, with the head that was kept, or with that of `text`.
+
+    Whoever does not hold the sequencer's lock asks for `kept()` first and for `latest` then: the other way round, a head
+    that is signed between the two would look like a loss.
 
     :raises EntriesLost: when the log does not continue it
     :raises NoteFailure: when what was kept is no head
     """
-    text = kept()
+    text = kept() if text is None else text
     if text is None or (latest is not None and latest.note == text):
         return
     head = note.read_checkpoint(note.text_of(text))
