@@ -10,6 +10,7 @@ from django.test import Client, RequestFactory
 from django.views.csrf import csrf_failure
 
 from irefuda.ui.pages import bad_request, refusal_page, server_error
+from irefuda.ui.spreadsheets import harmless
 from irefuda.ui.templatetags.ui_parts import clock_shown
 from irefuda_core.refusal import refusal
 
@@ -100,3 +101,10 @@ def test_the_clock_of_a_page_is_the_server_s_in_japan_s_time() -> None:
     assert clock_shown(at) == (
         '<time datetime="2026-11-25T00:04:05.678901+09:00" data-clock>2026年11月25日00時04分</time>'
     )
+
+
+def test_no_cell_of_a_file_is_computed_by_a_spreadsheet():
+    for begins in "=+-@＝＋－＠\t\r":
+        assert harmless(f"{begins}1") == f"'{begins}1"
+    for cell in ("株式会社", "1-2", "", 5, -5):
+        assert harmless(cell) == cell

@@ -25,6 +25,7 @@ from irefuda.registration.models import (
 )
 from irefuda.registration.tally import place_of
 from irefuda.ui.clock import JST
+from irefuda.ui.spreadsheets import harmless
 from irefuda_core.refusal import CATALOGUE
 
 # One after the other in a file and on the page.
@@ -43,8 +44,6 @@ BOUNCES = 1000
 SERIES = 5
 OTHERS = "そのほか"
 UNKNOWN = "（認証局の登録なし）"
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,9 @@ def as_csv(table: Table) -> str:
     rows: list[list[str | int]] = [[*table.header], *table.rows]
     if table.total:
         rows.append(table.total)
-    writer.writerows([_harmless(cell) for cell in row] for row in rows)
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
     # Excel takes a file without this mark for one in Shift_JIS.
     return "\ufeff" + written.getvalue()
-
-
-def _harmless(cell: str | int) -> str | int:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 # -- months

@@ -32,6 +32,7 @@ from irefuda.suppliers.models import ImportState, RegisterImport
 from irefuda.suppliers.register_files.columns import NAMES
 from irefuda.suppliers.register_files.reading import LARGEST_FILE
 from irefuda.ui import clock
+from irefuda.ui.spreadsheets import harmless
 from irefuda_core.refusal import Refusal, Refused, refusal
 
 # What a form with a file of the largest size weighs more than the file.
@@ -57,8 +58,6 @@ REMEDIES = {
     "F-514": "「シートの名前」に、取り込むシートの名前を入力してください。何も変更していません。",
     "F-532": "業種・品目の列を付けて保存し直すか、下の表で「使わない」にしてください。何も変更していません。",
 }
-# A cell that begins so would run in the spreadsheet of whoever opens the report.
-RUNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @csrf_exempt
@@ -254,11 +253,7 @@ def _csv(brought: RegisterImport) -> Iterator[str]:
                 head = [KIND_NAMES[kind], str(one["line"] or ""), one["supplier_number"], one["name"]]
                 for item in one["differences"] or [("", "", "")]:
                     cells = [*head, *_item(item), str(one["cards"] or ""), told]
-                    yield line.writerow([_harmless(cell) for cell in cells])
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(RUNS) else cell
+                    yield line.writerow([harmless(cell) for cell in cells])
 
 
 def _item(difference: Sequence[Any]) -> tuple[str, str, str]:
