@@ -57,7 +57,9 @@ def test_an_application_is_read_and_every_field_is_shown_under_its_japanese_name
     assert len(shown) == len(TYPE.fields)
     assert ("担当者", "青森 花子") in shown
     assert ("提出先のサイト", ORIGIN) in document.envelope
-    assert {values[key] for key in documents.ENVELOPE[1:]} <= {value for _, value in document.envelope}
+    assert ("文書番号", values["document_id"]) in document.envelope
+    assert ("文書の日時", "2026年11月24日 09時00分00秒") in document.envelope
+    assert ("運用の区分", "練習") in document.envelope
 
 
 def test_the_header_type_binds_realm_and_version():

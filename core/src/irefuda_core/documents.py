@@ -12,6 +12,7 @@ from irefuda_core.canonical import NotCanonical, parse_canonical
 from irefuda_core.refusal import Refusal, refusal
 
 ENVELOPE = ("type", "realm", "origin", "document_id", "issued_at")
+REALMS = {"practice": "練習", "production": "本番"}
 MAX_LENGTH = 100_000
 _DOCUMENT_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _ISSUED_AT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+09:00"
@@ -80,12 +81,13 @@ class Document:
     @property
     def envelope(self) -> list[tuple[str, str]]:
         """Return the rows that every document has: what makes it this document, for this site and realm."""
+        issued = datetime.fromisoformat(self.values["issued_at"])
         return [
             ("文書の種類", self.type.title),
             ("文書番号", self.values["document_id"]),
-            ("文書の日時", self.values["issued_at"]),
+            ("文書の日時", f"{issued.year}年{issued.month}月{issued.day}日 {issued:%H時%M分%S秒}"),
             ("提出先のサイト", self.values["origin"]),
-            ("運用の区分", self.values["realm"]),
+            ("運用の区分", REALMS.get(self.values["realm"], self.values["realm"])),
         ]
 
 
