@@ -27,6 +27,7 @@ def test_a_mark_copies_the_representative_contact_into_the_card_office(django_ap
     form["same"] = True
     check = form.submit().follow()
     assert check.text.count("総務部") == check.text.count("daihyo@example.jp") == 2 + 2  # shown, and in what is signed
+    assert "代表窓口情報を修正する" in check
     form = main_form(check.click("ICカード利用部署情報を修正する"), "same")
     assert form["card_office-email_again"].value == "daihyo@example.jp"
 
