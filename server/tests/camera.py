@@ -33,6 +33,11 @@ TEXTS_OF_PAGE = """() => {
     while (walker.nextNode()) texts.push(walker.currentNode.data);
     return texts;
 }"""
+HIDE = """(all) => {
+    const shown = all.filter((one) => one.style.display !== "none");
+    for (const one of shown) one.style.setProperty("display", "none", "important");
+    return shown.length;
+}"""
 WRITE_TEXTS = """(texts) => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (const [before, after] of texts) {
@@ -139,16 +144,32 @@ class Camera:
         if screen in self.seen:
             return
         self.seen.add(screen)
+        for _ in range(10):
+            said = self._hold_all(screen, page, scope, without)
+            # The agent's list of cards is written anew when a reader has something to tell: then all of it once more.
+            if not self._prepare(page, without):
+                self.problems += said
+                return
+        raise AssertionError(f"{screen} does not come to rest")
+
+    def _prepare(self, page: Page, without: tuple[str, ...]) -> bool:
+        """Hide what is not to be seen, give the changing its fixed words, and return whether there was anything to do."""
+        shown = 0
         for element in without:
-            for one in page.locator(element).all():
-                one.evaluate("(element) => element.style.setProperty('display', 'none', 'important')")
+            shown += page.locator(element).evaluate_all(HIDE)
         texts = page.evaluate(TEXTS_OF_PAGE)
-        page.evaluate(WRITE_TEXTS, [[text, self.steadier.steady(text)] for text in texts])
-        self._compare(screen, self._text(page.locator(scope)))
+        pairs = [[text, self.steadier.steady(text)] for text in texts]
+        page.evaluate(WRITE_TEXTS, pairs)
+        return shown > 0 or any(before != after for before, after in pairs)
+
+    def _hold_all(self, screen: str, page: Page, scope: str, without: tuple[str, ...]) -> list[str]:
+        self._prepare(page, without)
+        said = self._compare(screen, self._text(page.locator(scope)))
         for section in manual.everything():
             for step in section.steps:
                 if step.screen == screen:
-                    self._hold(section, step, page, scope)
+                    said += self._hold(section, step, page, scope)
+        return said
 
     def forget_others(self, screens: set[str]) -> None:
         """Remove the texts and pictures that no step has any more, when writing."""
@@ -165,23 +186,25 @@ class Camera:
     def _text(self, scope: Locator) -> str:
         lines = scope.aria_snapshot().splitlines()
         kept = [line.replace(" [active]", "") for line in lines if not line.strip().startswith("- /url:")]
+        # The dots that move while the card is at work.
+        kept = [re.sub(r"(しばらくお待ち下さい。)[ ・●○]+$", r"\g<1>", line) for line in kept]
         return "\n".join(kept) + "\n"
 
-    def _compare(self, screen: str, text: str) -> None:
+    def _compare(self, screen: str, text: str) -> list[str]:
         file = self.texts / f"{screen}.txt"
         if self.writes:
             file.write_text(text)
-            return
+            return []
         kept = file.read_text() if file.exists() else ""
-        if kept != text:
-            difference = difflib.unified_diff(
-                kept.splitlines(), text.splitlines(), "manual", "screen", lineterm="", n=1
-            )
-            self.problems.append(f"画面「{screen}」の内容が変わりました。\n" + "\n".join(difference))
+        if kept == text:
+            return []
+        difference = difflib.unified_diff(kept.splitlines(), text.splitlines(), "manual", "screen", lineterm="", n=1)
+        return [f"画面「{screen}」の内容が変わりました。\n" + "\n".join(difference)]
 
-    def _hold(self, section: manual.Section, step: manual.Step, page: Page, scope: str) -> None:
+    def _hold(self, section: manual.Section, step: manual.Step, page: Page, scope: str) -> list[str]:
         where = f"{section.number} {step.title}"
         boxes: dict[str, Box] = {}
+        said: list[str] = []
         wanted = [
             *step.points,
             *(path for path, _ in step.items),
@@ -190,27 +213,26 @@ class Camera:
         for path in dict.fromkeys(wanted):
             found = named(page.locator(scope), path)
             if found.count() != 1 or not found.is_visible():
-                self.problems.append(
-                    f"{where}：画面「{step.screen}」に {path} が{found.count()}個あります（1個のはずです）。"
-                )
+                said.append(f"{where}：画面「{step.screen}」に {path} が{found.count()}個あります（1個のはずです）。")
                 continue
             box = found.bounding_box()
             assert box is not None
             up = page.evaluate("scrollY")
             boxes[path] = Box(box["x"], box["y"] + up, box["x"] + box["width"], box["y"] + up + box["height"])
         if set(wanted) != set(boxes):
-            return
+            return said
         clips = [self._clip(page, picture, boxes, scope) for picture in step.pictures]
         for number, clip in enumerate(clips, 1):
             if clip.bottom - clip.top > TALLEST:
-                self.problems.append(f"{where}：写真{number}が高すぎます（{clip.bottom - clip.top:.0f}）。")
+                said.append(f"{where}：写真{number}が高すぎます（{clip.bottom - clip.top:.0f}）。")
         for point in step.points:
             if not any(clip.holds(boxes[point]) for clip in clips):
-                self.problems.append(f"{where}：{point} がどの写真にも入っていません。")
+                said.append(f"{where}：{point} がどの写真にも入っていません。")
         if self.writes:
             for picture, clip in zip(step.pictures, clips, strict=True):
                 marked = [(mark, boxes[point]) for mark, point in enumerate(step.points, 1) if clip.holds(boxes[point])]
                 self._take(page, self.pictures / picture.file, clip, marked)
+        return said
 
     def _clip(self, page: Page, picture: manual.Picture, boxes: dict[str, Box], scope: str) -> Box:
         """Return what the picture shows: the whole width, from its first element to its last."""

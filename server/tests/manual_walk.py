@@ -32,9 +32,9 @@ class Walk:
         self.way_in()
         self.register()
         self.mail("利用者申請書受理メール", "mail")
-        self.change()
         self.log_in(self.old)
         self.account()
+        self.change()
         self.renew()
 
     # -- the parts
