@@ -1,4 +1,4 @@
-"""A ledger of 1,000,000 entries: proofs for any place and from any earlier size hold, and read a handful of rows."""
+"""A ledger of 200,000 entries (the benchmark has the million): proofs for any place and from any earlier size hold."""
 
 import random
 
@@ -14,10 +14,10 @@ from irefuda.ui import clock
 from irefuda_core import merkle, note
 
 pytestmark = [pytest.mark.soak, pytest.mark.committing]
-COUNT = 1_000_000
+COUNT = 200_000
 
 
-def test_proofs_of_a_million_entries_hold(own_database, django_db_blocker):
+def test_proofs_of_a_long_ledger_hold_and_read_a_handful_of_rows(own_database, django_db_blocker):
     with django_db_blocker.unblock():
         ids = many_entries.grow(COUNT, key=Ed25519PrivateKey.generate(), now=clock.now())
         head = note.read_checkpoint(note.text_of(queries.latest_checkpoint().note))
