@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from builders import sign_document, trust_authority
@@ -141,6 +141,13 @@ def test_a_session_that_ended_long_ago_saves_nothing_and_says_so(app, city, monk
     assert NOT_SAVED in answer
     assert Draft.objects.get().typed == {}
     assert not Session.objects.exists()
+
+
+def test_a_session_lasts_no_longer_for_a_clock_that_was_set_back(app, city):
+    way_in(app, city.authority.card())
+    let_idle(app, -3600)
+    app.get("/9992/goods/start/")
+    assert datetime.fromisoformat(session_of(app)["card"]["seen_at"]) <= clock.now()
 
 
 def test_after_logging_out_nothing_more_is_saved_and_nothing_is_promised(app, city):

@@ -76,7 +76,8 @@ class CardSessions:
             }
             request.ended_card = session.fingerprint  # type: ignore[attr-defined]
             return None
-        if now - session.seen_at >= WRITE_EVERY:
+        # What was seen in the future was seen by a clock that has been set back since: it must not last the longer for it.
+        if not timedelta(0) <= now - session.seen_at < WRITE_EVERY:
             touch(request, now=now)
             return replace(session, seen_at=now)
         return session
