@@ -105,6 +105,12 @@ def make_city(authority: Authority) -> City:
     return City(section, authority, make_supplier(section))
 
 
+def set_policy(city: City, **knobs: Any) -> None:
+    """Give the city's agency these knobs and no others."""
+    city.section.agency.policy = knobs
+    city.section.agency.save()
+
+
 def make_authority() -> Authority:
     """Return a CA whose certificates and lists are good today."""
     return Authority(at=clock.now().replace(microsecond=0))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import ledger_key
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections, connections
@@ -52,6 +53,15 @@ def static_files(settings: Any) -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+
+
+@pytest.fixture
+def receipt_key(settings: Any, tmp_path: Path) -> Path:
+    """Sign this test's receipts with a key of its own, and return the key's file."""
+    key = tmp_path / "receipt.pem"
+    key.write_bytes(ledger_key())
+    settings.RECEIPT_KEY_FILE = str(key)
+    return key
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connections
+
+from irefuda_core.refusal import Refused
 
 Result = TypeVar("Result")
 
@@ -27,3 +29,12 @@ def together(number: int, act: Callable[[int], Result]) -> list[Result]:
 
     with ThreadPoolExecutor(number) as pool:
         return list(pool.map(one, range(number)))
+
+
+def outcome(call: Callable[..., object], **named: Any) -> str:
+    """Return what became of one racer: "done", or the codes of its refusal."""
+    try:
+        call(**named)
+    except Refused as refused:
+        return " ".join(reason.code for reason in refused.refusals)
+    return "done"

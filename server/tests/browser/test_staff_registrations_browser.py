@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import City, ledger_key, make_authority, make_city, make_supplier, make_token, registered, trust_authority
+from builders import City, make_authority, make_city, make_supplier, make_token, registered, trust_authority
 from pki_builder import Authority, Issued
 from playwright.sync_api import sync_playwright
 from served import CHROMIUM, Watched, served
@@ -30,13 +30,10 @@ LONG_NAME = "株式会社" + "あ" * 60
 
 @pytest.fixture
 def office(
-    own_database: str, django_db_blocker: Any, settings: Any, tmp_path: Path
+    own_database: str, django_db_blocker: Any, settings: Any, receipt_key: Path
 ) -> Iterator[tuple[Office, list[str]]]:
     """Yield the office and the addresses of everything there is to look at."""
     settings.STAFF_ORIGIN = "http://staff.localhost:8001"
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
     with django_db_blocker.unblock():
         made = open_office(Authority(label="staff", at=clock.now().replace(microsecond=0)))
         yield made, eventful(made, make_city(make_authority()))

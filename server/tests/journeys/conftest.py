@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import City, ledger_key, make_authority, make_city
+from builders import City, make_authority, make_city
 from pki_builder import Authority
 from webtest import TestApp
 
@@ -19,10 +19,7 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def city(authority: Authority, settings: Any, tmp_path: Path) -> City:
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
+def city(authority: Authority, receipt_key: Path) -> City:
     return make_city(authority)
 
 

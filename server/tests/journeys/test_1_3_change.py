@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
 import uuid
 
+import ledger_files
 import pytest
 from builders import CONTACT, registered
-from django.core.management import call_command
 from steps import change, main_form, present, register, send, sign_and_change, type_over, way_to_change
 
 from irefuda.ledger import keys, sequencer
@@ -271,10 +270,7 @@ def test_a_bounce_is_shown_at_the_next_login_until_the_address_is_another(app, c
 
 
 def test_the_receipt_of_a_change_is_proved_by_the_citizens_checker(app, city, card, settings, tmp_path):
-    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
-    settings.RECEIPT_KEY_FILE = str(tmp_path / "keys" / "receipt.pem")
-    settings.HEAD_KEY_FILE = str(tmp_path / "keys" / "head.pem")
-    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    ledger_files.make(settings, tmp_path / "keys")
     done = change(app, card, rep_person="一郎").follow()
     sequencer.sign_first_checkpoint(key=keys.head_key(), now=clock.now())
     sequencer.sequence_batch(key=keys.head_key(), now=clock.now())

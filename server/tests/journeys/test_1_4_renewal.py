@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from builders import ORIGIN, make_supplier, sign_document, trust_authority
+from builders import ORIGIN, make_supplier, set_policy, sign_document, trust_authority
 from pki_builder import Authority
 from steps import present, register
 from succession import (
@@ -40,11 +40,6 @@ def old(app, city):
 
 def text_of(page):
     return " ".join(page.html.select_one("main").get_text(" ").split())
-
-
-def set_policy(city, **knobs):
-    city.section.agency.policy = knobs
-    city.section.agency.save()
 
 
 def move_clock(monkeypatch, **by):

@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 
 import pytest
-from builders import ledger_key, make_authority_at_noon, make_city, registered
+from builders import registered
 from parallel import together
 from pki_builder import NOON
 
@@ -21,14 +21,9 @@ ROUNDS = 5
 
 
 @pytest.fixture
-def cards(own_database, django_db_blocker, settings, tmp_path):
+def cards(committed_city):
     """Four cards of one company."""
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    with django_db_blocker.unblock():
-        city = make_city(make_authority_at_noon())
-        yield [registered(city, city.authority.card(), now=NOON) for _ in range(4)]
+    return [registered(committed_city, committed_city.authority.card(), now=NOON) for _ in range(4)]
 
 
 def start_afresh():

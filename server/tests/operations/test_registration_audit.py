@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from datetime import timedelta
 
+import ledger_files
 import pytest
-from builders import make_authority_at_noon, make_city, registered
-from django.core.management import call_command
+from builders import make_city, registered
 from pki_builder import NOON
 from succession import newer, renewed
 
@@ -20,16 +19,9 @@ SOON, LATE = NOON + timedelta(minutes=1), NOON + timedelta(hours=2)
 STAFF = standing.Decision("契約 花子", "確かめました。")
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
 def city(authority, settings, tmp_path):
-    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
-    settings.RECEIPT_KEY_FILE = str(tmp_path / "keys" / "receipt.pem")
-    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    ledger_files.make(settings, tmp_path / "keys")
     made = make_city(authority)
     made.section.agency.policy = {"name_mismatch": "provisional", "renewal_other_holder": "review"}
     made.section.agency.save()

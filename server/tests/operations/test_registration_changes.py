@@ -11,9 +11,6 @@ from builders import (
     CODES,
     CONTACT,
     changed,
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_presenter,
     prepare,
     prepare_change,
@@ -44,19 +41,6 @@ from irefuda_core.refusal import Refused
 pytestmark = pytest.mark.django_db
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 NEW = "new@example.jp"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
 
 
 @pytest.fixture

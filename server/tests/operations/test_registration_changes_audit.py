@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
 
+import ledger_files
 import pytest
-from builders import changed, make_authority_at_noon, make_city, make_presenter, registered, state_of
-from django.core.management import call_command
+from builders import changed, make_city, make_presenter, registered, state_of
 from pki_builder import NOON
 from succession import newer
 from succession import renewed as renew
@@ -19,16 +18,9 @@ pytestmark = pytest.mark.django_db
 LATER = NOON + timedelta(hours=1)
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
 def city(authority, settings, tmp_path):
-    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
-    settings.RECEIPT_KEY_FILE = str(tmp_path / "keys" / "receipt.pem")
-    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    ledger_files.make(settings, tmp_path / "keys")
     return make_city(authority)
 
 
@@ -58,7 +50,9 @@ def test_what_was_changed_and_verified_is_sound(city, card):
     assert findings() == []
     # An address that still waits does not count, and one that was taken back never did.
     changed(city, card, now=LATER + timedelta(minutes=1), rep_email="wait@example.jp")
-    changed(city, card, now=LATER + timedelta(minutes=2), rep_email="daihyo@example.jp", representative_phone="03-0920-9991")
+    changed(
+        city, card, now=LATER + timedelta(minutes=2), rep_email="daihyo@example.jp", representative_phone="03-0920-9991"
+    )
     assert findings() == []
 
 

@@ -9,9 +9,6 @@ from builders import (
     CHANGE,
     CODES,
     changed,
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_presenter,
     prepare_change,
     press_change,
@@ -19,7 +16,6 @@ from builders import (
     sign_document,
     state_of,
 )
-from killing import Victims
 from pki_builder import NOON
 
 from irefuda.ledger.models import Entry, Pending
@@ -39,18 +35,8 @@ NEW = "new@example.jp"
 
 
 @pytest.fixture
-def city(own_database, django_db_blocker, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    with django_db_blocker.unblock():
-        yield make_city(make_authority_at_noon())
-
-
-@pytest.fixture
-def victims(own_database, settings):
-    with Victims(database_url=own_database, IREFUDA_RECEIPT_KEY_FILE=settings.RECEIPT_KEY_FILE) as program:
-        yield program
+def city(committed_city):
+    return committed_city
 
 
 def start_afresh(city, card):

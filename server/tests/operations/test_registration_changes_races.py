@@ -8,9 +8,6 @@ import pytest
 from builders import (
     CODES,
     changed,
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_presenter,
     prepare,
     prepare_change,
@@ -19,7 +16,7 @@ from builders import (
     registered,
     state_of,
 )
-from parallel import together
+from parallel import outcome, together
 from pki_builder import NOON
 
 from irefuda.ledger.models import Entry, Pending
@@ -34,25 +31,15 @@ from irefuda.registration.models import (
     Registration,
     UnverifiedAddress,
 )
-from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.committing
 ROUNDS = 5
 NEW = "new@example.jp"
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
-def city(authority, own_database, django_db_blocker, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    with django_db_blocker.unblock():
-        yield make_city(authority)
+def city(committed_city):
+    return committed_city
 
 
 def start_afresh(city, number=2):
@@ -63,15 +50,6 @@ def start_afresh(city, number=2):
     for card in cards:
         registered(city, card, now=NOON)
     return cards
-
-
-def outcome(call):
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call()
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def race(*calls):

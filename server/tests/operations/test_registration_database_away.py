@@ -7,7 +7,7 @@ import sqlite3
 
 import psycopg
 import pytest
-from builders import ledger_key, make_authority, make_city, sign_document
+from builders import make_authority, make_city, sign_document
 from django.core.wsgi import get_wsgi_application
 from django.db import connection, connections
 from pki_builder import Issued
@@ -22,10 +22,7 @@ pytestmark = [pytest.mark.committing, pytest.mark.usefixtures("static_files")]
 
 
 @pytest.fixture
-def card(own_database, django_db_blocker, settings, tmp_path, monkeypatch) -> Issued:
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
+def card(own_database, django_db_blocker, receipt_key, monkeypatch) -> Issued:
     impatient = {"timeout": 0.1} if connection.vendor == "sqlite" else {"options": "-c lock_timeout=100ms"}
     for name, value in impatient.items():
         monkeypatch.setitem(connection.settings_dict["OPTIONS"], name, value)

@@ -8,9 +8,6 @@ from datetime import timedelta
 import pytest
 from builders import (
     City,
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_section,
     make_supplier,
     registered,
@@ -28,23 +25,6 @@ from irefuda.registration.models import CardStatus, RegisteredCard
 from irefuda.ui import clock
 
 TO_OFFICE, TO_COMPANY = "hanako@example.jp", "daihyo@example.jp"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture
-def receipts(settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-
-
-@pytest.fixture
-def city(db, authority, receipts):
-    return make_city(authority)
 
 
 def a_card(city, *, days=700, **values):
@@ -203,15 +183,9 @@ def test_the_commands_say_what_they_did(city, monkeypatch, command):
 # -- several at once, and killed
 
 
-@pytest.fixture
-def real_city(own_database, django_db_blocker, authority, receipts):
-    with django_db_blocker.unblock():
-        yield make_city(authority)
-
-
 @pytest.mark.committing
-def test_of_many_commands_at_once_each_card_is_told_of_by_one(real_city):
-    city = real_city
+def test_of_many_commands_at_once_each_card_is_told_of_by_one(committed_city):
+    city = committed_city
     cards = [a_card(city, days=600 + number) for number in range(6)]
     revoke(city, *cards[:3], number=20)
     for _ in range(3):
@@ -225,8 +199,8 @@ def test_of_many_commands_at_once_each_card_is_told_of_by_one(real_city):
 
 
 @pytest.mark.committing
-def test_a_card_that_is_replaced_meanwhile_is_told_of_before_or_not_at_all(real_city):
-    card = a_card(real_city)
+def test_a_card_that_is_replaced_meanwhile_is_told_of_before_or_not_at_all(committed_city):
+    card = a_card(committed_city)
     at = card.expires_at - timedelta(days=30)
 
     def act(index):
@@ -246,8 +220,8 @@ def test_a_card_that_is_replaced_meanwhile_is_told_of_before_or_not_at_all(real_
 
 
 @pytest.mark.committing
-def test_the_warnings_killed_at_every_boundary(real_city, own_database):
-    cards = [a_card(real_city, days=600 + number) for number in range(2)]
+def test_the_warnings_killed_at_every_boundary(committed_city, own_database):
+    cards = [a_card(committed_city, days=600 + number) for number in range(2)]
     now = cards[0].expires_at - timedelta(days=20)
     with Victims(database_url=own_database) as victims:
         boundaries = victims.run("warn_of_expiry", now=now.isoformat())

@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
-from builders import look_up, make_authority_at_noon, make_city, make_presenter, make_section, make_supplier
+from builders import look_up, make_presenter, make_section, make_supplier
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 from django.db import connection
 from django.test import RequestFactory
@@ -24,18 +24,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture(scope="module")
 def card(authority):
     return authority.card()
-
-
-@pytest.fixture
-def city(authority):
-    return make_city(authority)
 
 
 def refused(call, **arguments):

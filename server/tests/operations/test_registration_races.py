@@ -6,60 +6,34 @@ from collections import Counter
 
 import pytest
 from builders import (
-    ledger_key,
     look_up,
-    make_authority_at_noon,
-    make_city,
     make_presenter,
     prepare,
     press_register,
     registered,
+    set_policy,
 )
 from django.db import connections
-from parallel import together
+from parallel import outcome, together
 from pki_builder import NOON
 
 from irefuda.ledger.models import Entry, Pending
 from irefuda.notices.models import Notice
 from irefuda.registration import operations
 from irefuda.registration.models import Attempt, CardStatus, Draft, RegisteredCard, Registration
-from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.committing
 ROUNDS = 5
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
-def city(authority, own_database, django_db_blocker, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    with django_db_blocker.unblock():
-        yield make_city(authority)
-
-
-def set_policy(city, **knobs):
-    city.section.agency.policy = knobs
-    city.section.agency.save()
+def city(committed_city):
+    return committed_city
 
 
 def start_afresh():
     for model in (RegisteredCard, Registration, Draft, Attempt, Notice):
         model.objects.all().delete()
-
-
-def outcome(call):
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call()
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def race(city, cards, **prepared):

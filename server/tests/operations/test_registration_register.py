@@ -10,16 +10,14 @@ import pytest
 from builders import (
     APPLICATION,
     CONTACT,
-    ledger_key,
     look_up,
-    make_authority_at_noon,
-    make_city,
     make_presenter,
     make_section,
     make_supplier,
     prepare,
     press_register,
     registered,
+    set_policy,
     sign_document,
 )
 from django.contrib.sessions.backends.db import SessionStore
@@ -37,24 +35,6 @@ from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.django_db
 OTHER_NAME = "株式会社合浦商事"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
-
-
-def set_policy(city, **knobs):
-    city.section.agency.policy = knobs
-    city.section.agency.save()
 
 
 def rows():

@@ -11,14 +11,12 @@ from datetime import timedelta
 
 import pytest
 from builders import (
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_section,
     make_supplier,
     prepare,
     press_register,
     registered,
+    set_policy,
     sign_document,
     trust_authority,
 )
@@ -61,19 +59,6 @@ MINUTE = timedelta(minutes=1)
 SOON = NOON + MINUTE
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
-
-
 @pytest.fixture
 def old(city):
     """A card of the company that is registered."""
@@ -81,11 +66,6 @@ def old(city):
     registered(city, card, now=NOON)
     Notice.objects.all().delete()
     return card
-
-
-def set_policy(city, **knobs):
-    city.section.agency.policy = knobs
-    city.section.agency.save()
 
 
 def revoke(city, *cards):

@@ -9,16 +9,13 @@ from functools import partial
 
 import pytest
 from builders import (
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_supplier,
     prepare,
     press_register,
     registered,
     sign_document,
 )
-from parallel import together
+from parallel import outcome, together
 from pki_builder import NOON
 from succession import RENEWAL, newer, prepare_renewal, press_renew, renewed
 
@@ -26,25 +23,15 @@ from irefuda.ledger.models import Entry, Pending
 from irefuda.notices.models import Notice
 from irefuda.registration import standing
 from irefuda.registration.models import Attempt, Draft, Event, RegisteredCard, Registration, Renewal
-from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.committing
 ROUNDS = 4
 STAFF = standing.Decision("契約 花子", "確かめました。")
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
-def city(authority, own_database, django_db_blocker, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    with django_db_blocker.unblock():
-        yield make_city(authority)
+def city(committed_city):
+    return committed_city
 
 
 def start_afresh():
@@ -53,15 +40,6 @@ def start_afresh():
     RegisteredCard.objects.exclude(succeeds=None).delete()
     for model in (RegisteredCard, Registration, Draft, Attempt, Notice):
         model.objects.all().delete()
-
-
-def outcome(call):
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call()
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def race(*acts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from builders import ledger_key, make_authority_at_noon, make_city, registered, trust_authority
+from builders import registered, trust_authority
 from django.test import RequestFactory
 from pki_builder import NOON
 
@@ -18,19 +18,6 @@ from irefuda.registration.models import CardStatus, RegisteredCard
 from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
-@pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    return make_city(authority)
 
 
 def request_of(card):

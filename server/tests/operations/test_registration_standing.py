@@ -8,13 +8,11 @@ from datetime import timedelta
 
 import pytest
 from builders import (
-    ledger_key,
-    make_authority_at_noon,
-    make_city,
     make_section,
     make_supplier,
     prepare,
     registered,
+    set_policy,
     trust_authority,
 )
 from pki_builder import NOON
@@ -32,24 +30,10 @@ OTHER_NAME = "株式会社合浦商事"
 STAFF = standing.Decision("契約 花子", "名簿の変更届で確かめました。")
 
 
-@pytest.fixture(scope="module")
-def authority():
-    return make_authority_at_noon()
-
-
 @pytest.fixture
-def city(authority, settings, tmp_path):
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
-    made = make_city(authority)
-    set_policy(made, name_mismatch="provisional", renewal_other_holder="review")
-    return made
-
-
-def set_policy(city, **knobs):
-    city.section.agency.policy = knobs
-    city.section.agency.save()
+def city(city):
+    set_policy(city, name_mismatch="provisional", renewal_other_holder="review")
+    return city
 
 
 def approve(city, card, *, decision=STAFF, now=LATE):

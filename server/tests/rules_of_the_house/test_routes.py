@@ -6,7 +6,6 @@ to, and the registered card of another company.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -18,12 +17,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import ledger_files
 import pytest
 from announcing import announced
 from builders import CONTACT, City, changed, make_authority, make_city, make_supplier, make_token, sign_document
 from django.apps import apps
 from django.contrib.sessions.models import Session
-from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -225,10 +224,7 @@ def authority():
 
 @pytest.fixture
 def city(authority, settings, tmp_path):
-    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
-    settings.RECEIPT_KEY_FILE = str(tmp_path / "keys" / "receipt.pem")
-    settings.HEAD_KEY_FILE = str(tmp_path / "keys" / "head.pem")
-    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    ledger_files.make(settings, tmp_path / "keys")
     made = make_city(authority)
     make_supplier(made.section, supplier_number="990000002", name="別の商会株式会社")
     PracticeMail.objects.create(id=1, **practice_mail())

@@ -7,7 +7,7 @@ import many_cards
 import pytest
 import steps
 import succession
-from builders import City, ledger_key, make_authority, make_city, make_supplier
+from builders import City, make_authority, make_city, make_supplier
 from django.db import connection
 
 from irefuda.ui import clock
@@ -21,10 +21,7 @@ WHOLE = {"sqlite": re.compile(r"SCAN (\w+)"), "postgresql": re.compile(r"Seq Sca
 
 
 @pytest.fixture
-def city(own_database, django_db_blocker, settings, tmp_path) -> City:
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
+def city(own_database, django_db_blocker, receipt_key) -> City:
     with django_db_blocker.unblock():
         made = make_city(make_authority())
         many_cards.fill(made, cards=COUNT, now=clock.now())

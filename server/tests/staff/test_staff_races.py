@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 
 import pytest
-from parallel import together
+from parallel import outcome, together
 from staff_office import open_office
 
 from irefuda.ledger.models import Entry, Pending
@@ -15,7 +15,6 @@ from irefuda.staff import operations, queries
 from irefuda.staff.models import Enrolment, Role, StaffAct, StaffCard, StaffMember, StaffRole
 from irefuda.ui import clock
 from irefuda_core.certificate import fingerprint_of
-from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.committing
 ROUNDS = 5
@@ -26,15 +25,6 @@ def office(own_database, django_db_blocker, staff_authority, settings):
     settings.STAFF_ORIGIN = "http://staff.localhost:8001"
     with django_db_blocker.unblock():
         yield open_office(staff_authority)
-
-
-def outcome(call):
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call()
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def test_of_two_administrators_who_end_each_other_one_remains(office):

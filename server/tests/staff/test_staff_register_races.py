@@ -6,7 +6,7 @@ import uuid
 from collections import Counter as Tally
 
 import pytest
-from parallel import together
+from parallel import outcome, together
 from register_office import open_counter
 from staff_office import open_office
 
@@ -18,7 +18,6 @@ from irefuda.staff.models import StaffAct
 from irefuda.suppliers import imports
 from irefuda.suppliers.models import ImportState, RegisterImport, RegisterMark, Supplier
 from irefuda.ui import clock
-from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.committing
 ROUNDS = 4
@@ -29,15 +28,6 @@ def counter(own_database, django_db_blocker, staff_authority, settings):
     settings.STAFF_ORIGIN = "http://staff.localhost:8001"
     with django_db_blocker.unblock():
         yield open_counter(open_office(staff_authority))
-
-
-def outcome(call, **named):
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call(**named)
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def brought(counter, folder, *addresses):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import uuid
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import ledger_files
 import pytest
 from builders import (
     CONTACT,
@@ -24,7 +24,6 @@ from builders import (
     registered,
     trust_authority,
 )
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -59,10 +58,7 @@ def supplier_authority() -> Authority:
 
 @pytest.fixture
 def city(office: Office, supplier_authority: Authority, settings: Any, tmp_path: Any) -> City:
-    call_command("make_ledger_keys", directory=tmp_path / "keys", stdout=io.StringIO())
-    settings.RECEIPT_KEY_FILE = str(tmp_path / "keys" / "receipt.pem")
-    settings.HEAD_KEY_FILE = str(tmp_path / "keys" / "head.pem")
-    settings.LEDGER_KEYS_FILE = str(tmp_path / "keys" / "ledger-keys.json")
+    ledger_files.make(settings, tmp_path / "keys")
     made = make_city(supplier_authority)
     made.section.agency.policy = {"name_mismatch": "provisional", "renewal_other_holder": "review"}
     made.section.agency.save()

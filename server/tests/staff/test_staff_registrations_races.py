@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import City, ledger_key, make_authority, make_city, prepare, press_register, registered
-from parallel import together
+from builders import City, make_authority, make_city, prepare, press_register, registered
+from parallel import outcome, together
 from staff_office import Office, open_office
 
 from irefuda.ledger.models import Entry
@@ -31,10 +32,7 @@ def office(own_database, django_db_blocker, staff_authority, settings):
 
 
 @pytest.fixture
-def city(office: Office, settings: Any, tmp_path: Any) -> City:
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
+def city(office: Office, receipt_key: Path) -> City:
     made = make_city(make_authority())
     made.section.agency.policy = {"name_mismatch": "provisional"}
     made.section.agency.save()
@@ -43,15 +41,6 @@ def city(office: Office, settings: Any, tmp_path: Any) -> City:
 
 def colleagues(office: Office, number: int) -> list[Any]:
     return [office.actor(office.let_in(Role.CONTRACTS, name=f"契約 {n}")[0]) for n in range(number)]
-
-
-def outcome(call: Any) -> str:
-    """Return what became of one racer: "done", or the codes of its refusal."""
-    try:
-        call()
-    except Refused as refused:
-        return " ".join(reason.code for reason in refused.refusals)
-    return "done"
 
 
 def test_of_many_who_decide_one_wins_and_the_others_are_told_who(office, city):

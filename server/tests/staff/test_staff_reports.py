@@ -7,12 +7,12 @@ import io
 import re
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import (
     City,
-    ledger_key,
     make_authority,
     make_city,
     make_section,
@@ -40,10 +40,7 @@ def supplier_authority() -> Authority:
 
 
 @pytest.fixture
-def city(office: Office, supplier_authority: Authority, settings: Any, tmp_path: Any) -> City:
-    key = tmp_path / "receipt.pem"
-    key.write_bytes(ledger_key())
-    settings.RECEIPT_KEY_FILE = str(key)
+def city(office: Office, supplier_authority: Authority, receipt_key: Path) -> City:
     return make_city(supplier_authority)
 
 
