@@ -73,7 +73,7 @@ def take(brought: RegisterImport) -> None:
 
 def main() -> None:
     """Do it, and say how long it took and how much memory it held."""
-    how, file = sys.argv[1], Path(sys.argv[2])
+    how, file, confirmed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     brought = bring(file) if how == "take" else None
     started = time.perf_counter()
     if how == "bare":
@@ -83,7 +83,15 @@ def main() -> None:
     elif brought is not None:
         take(brought)
     else:
-        call_command("import_suppliers", str(file), agency="9992", category="goods", stdout=io.StringIO())
+        call_command(
+            "import_suppliers",
+            str(file),
+            agency="9992",
+            category="goods",
+            reason="bench",
+            yes=confirmed,
+            stdout=io.StringIO(),
+        )
     # Not ru_maxrss: it begins with what the parent process held when it started this one.
     status = Path("/proc/self/status").read_text()
     peak = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))) * 1024 / 1e6

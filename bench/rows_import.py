@@ -91,7 +91,7 @@ def difference_rows(databases: Databases, *, runs: int, quick: bool) -> Iterator
     count = COMPARED // 10 if quick else COMPARED
     first = made_up.write_file(databases.state / "register_before.csv", Section(), count)
     files = {kind: databases.state / f"register_after.{kind}" for kind in ("csv", "xlsx")}
-    _next_file(first, files)
+    touched = _next_file(first, files)
     url = databases.copy("bench_register")
     use_database(url)
     builders.make_section()
@@ -102,7 +102,8 @@ def difference_rows(databases: Databases, *, runs: int, quick: bool) -> Iterator
     megabytes: dict[str, list[float]] = {}
 
     def run(how: str, file: Path) -> float:
-        told = _child(how, file, url=databases.copy("bench_difference", of="bench_register"), state=databases.state)
+        copy = databases.copy("bench_difference", of="bench_register")
+        told = _child(how, file, url=copy, state=databases.state, touched=touched)
         megabytes.setdefault(how, []).append(told["megabytes"])
         return told["seconds"]
 
@@ -129,8 +130,11 @@ def difference_rows(databases: Databases, *, runs: int, quick: bool) -> Iterator
     )
 
 
-def _next_file(first: Path, files: dict[str, Path]) -> None:
-    """Write what the city sends next: a tenth of the addresses changed, a hundred companies gone, a hundred new ones."""
+def _next_file(first: Path, files: dict[str, Path]) -> int:
+    """Write what the city sends next, and return how many companies it changes or ends.
+
+    A tenth of the addresses changed, a hundred companies gone, a hundred new ones.
+    """
     with first.open(encoding="utf-8", newline="") as lines:
         header, *companies = csv.reader(lines)
     for place, company in enumerate(companies):
@@ -145,6 +149,7 @@ def _next_file(first: Path, files: dict[str, Path]) -> None:
     book.save(files["xlsx"])
     with files["csv"].open("w", encoding="utf-8", newline="") as lines:
         csv.writer(lines).writerows([header, *companies])
+    return len(companies[:-100:10]) + 100
 
 
 def _register_some(url: str) -> None:
@@ -162,8 +167,8 @@ def _register_some(url: str) -> None:
         register_card(section, number)
 
 
-def _child(how: str, file: Path, *, url: str, state: Path) -> dict[str, float]:
+def _child(how: str, file: Path, *, url: str, state: Path, touched: int = 0) -> dict[str, float]:
     env = {**environment(state=state, database_url=url), "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [sys.executable, str(ROOT / "bench" / "importing.py"), how, str(file)]
+    command = [sys.executable, str(ROOT / "bench" / "importing.py"), how, str(file), str(touched)]
     told: dict[str, float] = json.loads(subprocess.run(command, env=env, check=True, capture_output=True).stdout)
     return told

@@ -56,6 +56,7 @@ def environment(*, state: Path, database_url: str, port: int = 8000) -> dict[str
         "IREFUDA_SECRET_KEY_FILE": str(state / "secret"),
         "IREFUDA_SUPPLIER_ORIGIN": f"http://localhost:{port}",
         "IREFUDA_PUBLIC_ORIGIN": "http://open.localhost:8002",
+        "IREFUDA_STAFF_ORIGIN": "http://staff.localhost:8001",
         "IREFUDA_RECEIPT_KEY_FILE": str(state / "keys" / "receipt.pem"),
         "IREFUDA_HEAD_KEY_FILE": str(state / "keys" / "head.pem"),
         "IREFUDA_LEDGER_KEYS_FILE": str(state / "keys" / "ledger-keys.json"),

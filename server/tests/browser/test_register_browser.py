@@ -42,7 +42,14 @@ def register(own_database: str, django_db_blocker: Any) -> str:
         works = make_section(code="9991", category="0", name="入札市（工事・コンサル）")
         goods = make_section(code="9992", category="1", name="入札市（物品・役務）")
         for code, slug, name in (("9991", "works", "title_rows_cp932.csv"), ("9992", "goods", "goods_states.xlsx")):
-            call_command("import_suppliers", str(FILES / name), agency=code, category=slug, stdout=io.StringIO())
+            call_command(
+                "import_suppliers",
+                str(FILES / name),
+                agency=code,
+                category=slug,
+                reason="月初の名簿",
+                stdout=io.StringIO(),
+            )
         Supplier.objects.create(
             section=works,
             supplier_number="000000401",

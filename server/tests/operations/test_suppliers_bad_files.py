@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import uuid
 import zipfile
 from pathlib import Path
 from random import Random
@@ -19,13 +20,17 @@ from django.db import connection, connections
 from openpyxl import Workbook
 from register_files import build
 
+from irefuda.registration import register
+from irefuda.staff.operations import Deed
 from irefuda.suppliers import operations, queries
-from irefuda.suppliers.models import ColumnMapping, Supplier
+from irefuda.suppliers.models import ColumnMapping, ImportState, RegisterImport, Supplier
 from irefuda.suppliers.register_files import reading
 from irefuda.ui import clock
 from irefuda_core.refusal import Refused
 
 FILES = Path(build.__file__).parent
+# The one company that every test has there beforehand is ended by its file.
+PLACE = {"agency": "9991", "category": "works", "reason": "月初の名簿", "yes": 1}
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
 
 
@@ -40,7 +45,7 @@ def refused(file, **options):
     """Run the command, which must refuse and leave everything as it was, and return all that it said."""
     said, before = io.StringIO(), list(Supplier.objects.order_by("id").values())
     with pytest.raises(CommandError) as refusal:
-        call_command("import_suppliers", str(file), agency="9991", category="works", stdout=said, **options)
+        call_command("import_suppliers", str(file), **PLACE, stdout=said, **options)
     assert list(Supplier.objects.order_by("id").values()) == before
     assert not ColumnMapping.objects.exists()
     return f"{said.getvalue()}{refusal.value}"
@@ -165,7 +170,7 @@ def test_cells_far_away_cost_nothing(works, tmp_path):
 
 def _said(file):
     said = io.StringIO()
-    call_command("import_suppliers", str(file), agency="9991", category="works", stdout=said, dry_run=True)
+    call_command("import_suppliers", str(file), **PLACE, stdout=said, dry_run=True)
     return said.getvalue()
 
 
@@ -182,13 +187,12 @@ def test_no_damage_to_a_workbook_breaks_the_import(works, tmp_path):
             del packed[chance.randrange(len(packed)) :]
         # The archive's own check sums would stop most of the damage; here the parts themselves are to be met.
         try:
-            operations.import_register(
+            operations.read_file(
                 section=works,
                 path=_written(tmp_path, _with_right_sums(bytes(packed))),
-                now=clock.now(),
-                registered_among=lambda ids: {},
+                given=None,
+                sheet="",
                 progress=lambda doing, share: None,
-                dry_run=True,
             )
         except Refused:
             outcomes["refused"] += 1
@@ -320,8 +324,16 @@ def own_works(own_database, django_db_blocker):
         yield section
 
 
-def command(file):
-    return [sys.executable, str(MANAGE), "import_suppliers", str(file), "--agency", "9991", "--category", "works"]
+def command(file, *options):
+    place = ["--agency", "9991", "--category", "works", "--reason", "月初の名簿"]
+    return [sys.executable, str(MANAGE), "import_suppliers", str(file), *place, *options]
+
+
+def take(section, path, progress):
+    """Do what the command does, with this in place of its bar."""
+    read = operations.read_file(section=section, path=path, given=None, sheet="", progress=progress)
+    deed = Deed(uuid.uuid4(), None, "月初の名簿", clock.now(), bytes(16))
+    register.take_file(deed=deed, read=read, path=path, given=None, confirmed=1, progress=progress)
 
 
 def environment(database_url):
@@ -368,13 +380,7 @@ def test_a_database_that_goes_away_ends_the_import_with_nothing_half_done(own_wo
 
     before = list(Supplier.objects.values())
     with pytest.raises(Exception, match=r"closed|terminat|lost"):
-        operations.import_register(
-            section=own_works,
-            path=many(tmp_path),
-            now=clock.now(),
-            registered_among=lambda ids: {},
-            progress=progress,
-        )
+        take(own_works, many(tmp_path), progress)
     connections.close_all()
     assert list(Supplier.objects.values()) == before
     assert not ColumnMapping.objects.exists()
@@ -387,7 +393,7 @@ def test_a_database_that_is_not_there_is_said_in_a_sentence(own_works, tmp_path)
     connection.settings_dict["NAME"] = f"{there}-gone/away"
     try:
         with pytest.raises(CommandError, match="F-516　データベースを読み書きできないため、取り込めません"):
-            call_command("import_suppliers", str(file), agency="9991", category="works")
+            call_command("import_suppliers", str(file), **PLACE)
     finally:
         connection.settings_dict["NAME"] = there
 
@@ -400,19 +406,24 @@ def test_who_stops_the_import_stops_all_of_it(own_works, tmp_path):
 
     before = list(Supplier.objects.values())
     with pytest.raises(KeyboardInterrupt):
-        operations.import_register(
-            section=own_works, path=many(tmp_path), now=clock.now(), registered_among=lambda ids: {}, progress=progress
-        )
+        take(own_works, many(tmp_path), progress)
     assert list(Supplier.objects.values()) == before
     assert not ColumnMapping.objects.exists()
 
 
 @pytest.mark.committing
 def test_two_imports_at_once_wait_for_each_other(own_works, own_database, tmp_path):
+    # So many that neither file ends or changes a tenth of them.
+    both = {f"{n:09}": f"青森建設{n}" for n in range(1, 3001)}
+    take(own_works, many(tmp_path), lambda doing, share: None)
+    outcomes = {
+        one: both | {f"{n:09}": f"{one}建設{n}" for n in numbers}
+        for one, numbers in (("甲", range(3001, 3151)), ("乙", range(3070, 3221)))
+    }
     files = []
-    for one, numbers in (("甲", range(1, 1500)), ("乙", range(700, 2200))):
+    for one, companies in outcomes.items():
         (tmp_path / one).mkdir()
-        files.append(lines(tmp_path / one, *(f"{n},{one}建設{n}" for n in numbers)))
+        files.append(lines(tmp_path / one, *(f"{number},{name}" for number, name in companies.items())))
     running = [
         subprocess.Popen(command(file), env=environment(own_database), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for file in files
@@ -421,22 +432,18 @@ def test_two_imports_at_once_wait_for_each_other(own_works, own_database, tmp_pa
         _, wrong = process.communicate(timeout=60)
         assert (process.returncode, wrong) == (0, b"")
     listed = dict(Supplier.objects.exclude(status="ended").values_list("supplier_number", "name"))
-    outcomes = [
-        {f"{n:09}": f"{one}建設{n}" for n in numbers}
-        for one, numbers in (("甲", range(1, 1500)), ("乙", range(700, 2200)))
-    ]
-    assert listed in outcomes
-    last = "甲" if listed == outcomes[0] else "乙"
-    other = {"甲": "乙", "乙": "甲"}[last]
-    assert queries.search_register(section=own_works, typed=f"{last}建設").more_than_counted
+    assert listed in outcomes.values()
+    last, other = ("甲", "乙") if listed == outcomes["甲"] else ("乙", "甲")
+    assert queries.search_register(section=own_works, typed=f"{last}建設").total == len(listed) - len(both)
     assert queries.search_register(section=own_works, typed=f"{other}建設").total == 0
+    assert RegisterImport.objects.filter(state=ImportState.DONE).count() == 3
 
 
 @pytest.mark.committing
 def test_an_import_that_is_killed_leaves_the_old_register_or_the_new_one(own_works, own_database, tmp_path):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command(many(tmp_path)), env=environment(own_database), stdout=subprocess.DEVNULL, stderr=theirs
+        command(many(tmp_path), "--yes", "1"), env=environment(own_database), stdout=subprocess.DEVNULL, stderr=theirs
     )
     drawn = b""
     while "名簿に書き込んでいます [####".encode() not in drawn:
@@ -448,7 +455,7 @@ def test_an_import_that_is_killed_leaves_the_old_register_or_the_new_one(own_wor
     rows = dict(Supplier.objects.values_list("supplier_number", "status"))
     assert rows == {"990000001": "active"} or (len(rows), rows["990000001"]) == (3001, "ended")
     # Whatever it left, the next import finds everything in order.
-    call_command("import_suppliers", str(tmp_path / "list.csv"), agency="9991", category="works", stdout=io.StringIO())
+    call_command("import_suppliers", str(tmp_path / "list.csv"), **PLACE, stdout=io.StringIO())
     assert queries.search_register(section=own_works, typed="青森建設3000").total == 1
 
 
@@ -460,7 +467,12 @@ def test_a_bar_shows_the_progress_on_a_terminal_and_only_there(own_works, own_da
     file = many(tmp_path)
     ours, theirs = pty.openpty()
     done = subprocess.run(
-        command(file), env=environment(own_database), stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True
+        command(file, "--yes", "1"),
+        env=environment(own_database),
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        timeout=60,
+        check=True,
     )
     drawn = os.read(ours, 65536).decode()
     os.close(ours)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import re
 import uuid
 from datetime import date
 from pathlib import Path
@@ -12,11 +14,15 @@ import pytest
 from builders import make_section, make_supplier
 from django.core.management import CommandError, call_command
 from register_files import build, expected
+from register_office import register_card
 
+from irefuda.ledger.models import Entry
+from irefuda.notices.models import Notice
+from irefuda.registration import register as changes
 from irefuda.registration.models import CardStatus, RegisteredCard, Registration
+from irefuda.staff.models import StaffAct
 from irefuda.suppliers import queries
-from irefuda.suppliers.models import ColumnMapping, Supplier
-from irefuda.ui import clock
+from irefuda.suppliers.models import ColumnMapping, ImportState, RegisterImport, RegisterMark, Supplier
 
 FILES = Path(build.__file__).parent
 
@@ -27,11 +33,16 @@ def works(db):
 
 
 def run(file, **options):
-    """Run the command as a person does and return what it printed, the last words of a refusal included."""
-    said = io.StringIO()
+    """Run the command as a person does and return what it printed, the last words of a refusal included.
+
+    Asked to confirm how many companies end or change, the person does.
+    """
+    said, place = io.StringIO(), {"agency": "9991", "category": "works", "reason": "月初の名簿"}
     try:
-        call_command("import_suppliers", str(file), agency="9991", category="works", stdout=said, **options)
+        call_command("import_suppliers", str(file), **{**place, "stdout": said, **options})
     except CommandError as refused:
+        if (asked := re.search(r"--yes (\d+)", str(refused))) and "yes" not in options:
+            return run(file, yes=int(asked[1]), **options)
         return f"{said.getvalue()}{refused}"
     return said.getvalue()
 
@@ -54,32 +65,6 @@ def write(folder, *lines, encoding="utf-8"):
     file = folder / f"{uuid.uuid4().hex}.csv"
     file.write_bytes("\r\n".join([*lines, ""]).encode(encoding))
     return file
-
-
-def register_user(supplier, *, status=CardStatus.ACTIVE):
-    """Register a card for this supplier."""
-    now = clock.now()
-    registration, _ = Registration.objects.get_or_create(
-        section=supplier.section, supplier=supplier, defaults={"representative": {}, "registered_at": now}
-    )
-    RegisteredCard.objects.create(
-        id=uuid.uuid4(),
-        registration=registration,
-        section=supplier.section,
-        issuer_key="0" * 64,
-        serial=str(uuid.uuid4().int)[:40],
-        fingerprint=uuid.uuid4().hex * 2,
-        certificate=b"",
-        expires_at=now,
-        status=status,
-        office={},
-        application="",
-        ledger_entry=uuid.uuid4(),
-        receipt="",
-        draft=uuid.uuid4(),
-        registered_at=now,
-    )
-    return registration
 
 
 # -- the samples
@@ -248,27 +233,97 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(works, tmp_path):
     assert (list(Supplier.objects.order_by("id").values()), list(ColumnMapping.objects.values())) == before
     done = run(second)
     assert told.splitlines()[0] == "【確認だけ：何も変更していません】"
-    assert told.splitlines()[1:] == done.splitlines()[1:]
+    asked = ["", "1割より多くの会社が外れるか変わります。取り込むときは --yes 2 を付けてください。"]
+    assert told.splitlines()[1:] == [*done.splitlines()[1:], *asked]
 
 
 def test_companies_with_registered_users_are_named_and_their_registrations_stay(works, tmp_path):
     run(write(tmp_path, "業者番号,商号", "1,青森建設", "2,弘前舗装", "3,八戸電気", "4,黒石硝子"))
-    of = {row.supplier_number[-1]: row for row in Supplier.objects.select_related("section")}
     for number in "123":
-        register_user(of[number])
-    register_user(of["1"], status=CardStatus.PROVISIONAL)
-    register_user(of["4"], status=CardStatus.CLOSED)
+        register_card(works, f"00000000{number}")
+    register_card(works, "000000001", status=CardStatus.PROVISIONAL)
+    register_card(works, "000000004", status=CardStatus.CLOSED)
     before = [list(model.objects.order_by("id").values()) for model in (Registration, RegisteredCard)]
     second = write(tmp_path, "業者番号,商号", "1,青森土木", "3,八戸電気")
-    for options in ({"dry_run": True}, {}):
+    for options, tense in (({"dry_run": True}, "知らせる"), ({}, "知らせた")):
         said = run(second, **options)
         touched = said[said.index("利用者登録のある会社への影響") :].splitlines()
-        assert touched[0] == "利用者登録のある会社への影響：2社（登録とICカードはそのままです）"
-        assert touched[1].startswith("  【名簿から外れる会社】000000002　弘前舗装（ICカード1枚）。")
-        assert touched[2].startswith("  【内容が変わる会社】2行目　000000001　青森土木：")
-        assert touched[2].endswith("（ICカード2枚）")
-        assert len(touched) == 3
+        assert touched[:5] == [
+            "利用者登録のある会社への影響：2社（登録とICカードはそのままです）",
+            "  【名簿から外れる会社】000000002　弘前舗装（ICカード1枚）",
+            f"    {tense}こと：資格が終了したこと",
+            "  【内容が変わる会社】2行目　000000001　青森土木：商号又は名称「青森建設」→「青森土木」（ICカード2枚）",
+            f"    {tense}こと：名簿の内容が変わったこと（ICカードの取り直しが要るかもしれないこと）",
+        ]
     assert [list(model.objects.order_by("id").values()) for model in (Registration, RegisteredCard)] == before
+
+
+# -- the deed
+
+
+def test_it_is_the_deed_of_the_page_with_ledger_marks_notices_and_report(works, tmp_path):
+    run(write(tmp_path, "業者番号,商号,住所", "1,青森建設,青森市", "2,弘前舗装,", "3,八戸電気,"))
+    for number in ("000000001", "000000002"):
+        register_card(works, number)
+    second = write(tmp_path, "業者番号,商号,住所", "1,青森建設,弘前市", "3,八戸電気,", "4,=,")
+    assert "F-526" in run(second, reason="四月の名簿")
+    second = write(tmp_path, "業者番号,商号,住所", "1,青森建設,弘前市", "3,八戸電気,", "4,黒石硝子,")
+    run(second, dry_run=True, reason="")
+    assert RegisterImport.objects.count() == StaffAct.objects.count() == 1
+    assert not Notice.objects.exists()
+    run(second, reason="四月の名簿")
+    report = RegisterImport.objects.get(reason="四月の名簿")
+    assert (report.state, report.done_by, report.file_name) == (ImportState.DONE, "（コマンド）", second.name)
+    assert report.sha256 == hashlib.sha256(second.read_bytes()).hexdigest()
+    assert report.counts == {"new": 1, "changed": 1, "returned": 0, "ended": 1, "unchanged": 1, "touched": 2, "told": 2}
+    assert [one["name"] for one in queries.changes_of(report, kind="ended", page=1)] == ["弘前舗装"]
+    assert not report.parts.exists()
+    act = StaffAct.objects.get(id=report.act)
+    assert (act.kind, act.member, act.subject) == ("register.imported", None, "register:9991:0")
+    assert act.changes == [list(row) for row in changes.import_changes(report)]
+    document = json.loads(bytes(Entry.objects.get(id=act.ledger_entry).document))
+    assert (document["member_name"], document["reason"]) == ("（コマンド）", "四月の名簿")
+    assert json.loads(document["changes"]) == act.changes
+    marks = {mark.supplier.supplier_number: mark.told for mark in RegisterMark.objects.select_related("supplier")}
+    assert marks == {"000000001": [changes.COMPANY_CHANGED], "000000002": [changes.ENDED]}
+    assert set(RegisterMark.objects.values_list("act", flat=True)) == {report.act}
+    told = Notice.objects.values_list("kind", "to").order_by("kind", "to")
+    assert list(told) == [
+        (kind, to)
+        for kind in (changes.COMPANY_CHANGED, changes.ENDED)
+        for to in ("daihyo@example.jp", "shain@example.jp")
+    ]
+
+
+def test_a_reason_is_asked_for_whatever_changes_something(works, tmp_path):
+    file = write(tmp_path, "業者番号,商号", "1,青森建設")
+    for reason in ("", "　", "あ" * 201, "月\x1b[31m"):
+        assert "--reason に、取り込む理由を200文字以内で書いてください" in run(file, reason=reason)
+    assert not Supplier.objects.exists()
+    assert "取り込みました" in run(file, reason="あ" * 200)
+
+
+def test_without_the_address_for_the_ledger_only_a_dry_run_is_done(works, tmp_path, settings):
+    settings.STAFF_ORIGIN = ""
+    file = write(tmp_path, "業者番号,商号", "1,青森建設")
+    assert "新しく載る会社：1社" in run(file, dry_run=True)
+    assert "IREFUDA_STAFF_ORIGIN がありません" in run(file)
+    assert not Supplier.objects.exists()
+
+
+def test_a_wrong_file_does_not_end_the_register_by_a_command(works, tmp_path):
+    companies = [f"{number},会社{number}" for number in range(1, 21)]
+    run(write(tmp_path, "業者番号,商号", *companies))
+    before = (register(works), list(RegisterImport.objects.values()), list(StaffAct.objects.values()))
+    wrong = write(tmp_path, "業者番号,商号", "1,別の名前", "2,別の名前", *companies[3:])
+    for number in (0, 1, 2, 4, 20):
+        said = run(wrong, yes=number)
+        assert "S-937　1割より多くの会社が、外れるか変わります：合わせて3社（いまの名簿は20社）" in said
+        assert said.endswith("何も変更していません。")
+    assert (register(works), list(RegisterImport.objects.values()), list(StaffAct.objects.values())) == before
+    assert "取り込みました" in run(wrong, yes=3)
+    # A tenth is let through, and nobody is asked to type a number for it.
+    assert "取り込みました" in run(write(tmp_path, "業者番号,商号", "1,別の名前", *companies[3:]), yes=None)
 
 
 def test_what_the_file_has_no_column_for_stays_as_it_is(works, tmp_path):
@@ -293,7 +348,13 @@ def test_another_section_s_register_is_not_touched(works, tmp_path):
 
 def test_a_section_that_does_not_exist_is_named_beside_those_that_do(works, tmp_path):
     with pytest.raises(CommandError, match="調達機関9999に、works の区分はありません。あるもの：9991 works"):
-        call_command("import_suppliers", str(write(tmp_path, "業者番号,商号", "1,青")), agency="9999", category="works")
+        call_command(
+            "import_suppliers",
+            str(write(tmp_path, "業者番号,商号", "1,青")),
+            agency="9999",
+            category="works",
+            dry_run=True,
+        )
 
 
 def test_long_lists_in_the_report_are_cut_and_counted(works, tmp_path):

@@ -32,10 +32,12 @@ def section(own_database, django_db_blocker):
 
 def test_100000_suppliers_are_imported_and_imported_again(section, tmp_path):
     file = made_up.write_file(tmp_path / "register.csv", section, COUNT)
-    call_command("import_suppliers", str(file), agency="9992", category="goods", stdout=io.StringIO())
+    call_command(
+        "import_suppliers", str(file), agency="9992", category="goods", reason="月初の名簿", stdout=io.StringIO()
+    )
     assert Supplier.objects.filter(section=section, status=SupplierStatus.ACTIVE).count() == COUNT
     again = io.StringIO()
-    call_command("import_suppliers", str(file), agency="9992", category="goods", stdout=again)
+    call_command("import_suppliers", str(file), agency="9992", category="goods", reason="月初の名簿", stdout=again)
     assert f"{COUNT}" in again.getvalue().replace(",", "")
     assert Supplier.objects.filter(section=section, status=SupplierStatus.ACTIVE).count() == COUNT
     found = queries.search_register(section=section, typed="橋梁")

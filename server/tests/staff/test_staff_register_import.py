@@ -217,7 +217,7 @@ def test_registers_as_cities_publish_them_are_read_as_by_the_command(counter: Co
     by_page = {row["supplier_number"]: {**row, "id": 0} for row in register_stored(counter)}
     Supplier.objects.filter(section=counter.section).exclude(supplier_number="000000001").delete()
     assert ColumnMapping.objects.get().mapping
-    place = {"agency": "9991", "category": "works", "stdout": io.StringIO()}
+    place = {"agency": "9991", "category": "works", "reason": "月初の名簿", "yes": 1, "stdout": io.StringIO()}
     call_command("import_suppliers", str(FILES / name), **place, **options)
     by_command = {row["supplier_number"]: {**row, "id": 0} for row in register_stored(counter)}
     assert by_page == by_command

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
@@ -25,6 +26,7 @@ from irefuda.suppliers import queries as register
 from irefuda.suppliers.models import RegisterImport, Supplier, SupplierStatus
 from irefuda.suppliers.operations import BATCH
 from irefuda.suppliers.register_files.columns import DELEGATE_NAMES, NAMES
+from irefuda.suppliers.register_files.fields import Field
 from irefuda_core.refusal import Refused, refusal
 
 COMPANY_CHANGED, SUSPENDED, LIFTED, ENDED, RESTORED = (
@@ -164,10 +166,42 @@ def take_import(*, deed: Deed, brought: RegisterImport) -> None:
         _own(deed, brought.section)
         # Last, so that nobody else's change of staff or settings waits for a long import.
         staff.begin(deed, Role.CONTRACTS)
-        _tell(brought.section, difference.touched, deed)
-        staff.record(
-            deed, kind="register.imported", subject=subject_of(brought.section), changes=import_changes(brought)
+        _record_import(deed, brought, difference)
+
+
+def take_file(
+    *,
+    deed: Deed,
+    read: suppliers.ReadFile,
+    path: Path,
+    given: Mapping[str, Field] | None,
+    confirmed: int | None,
+    progress: suppliers.Progress,
+) -> suppliers.Report:
+    """Do the same with a file that nobody has shown as a difference, and return what that changed: the command's way.
+
+    :raises Refused: S-937 when more than a tenth of the register would end or change, unless their number is `confirmed`
+    """
+    by = _who(deed)
+    taken = imports.at_once(read=read, path=path, given=given, act=deed.id, by=by, reason=deed.reason, now=deed.at)
+    difference = imports.Difference(told_of)
+    with transaction.atomic():
+        report = suppliers.take(
+            read, now=deed.at, registered_among=queries.living_cards_among, progress=progress, told=difference.take
         )
+        if (alarming := imports.alarming(report)) and alarming != confirmed:
+            raise Refused(refusal("S-937", touched=alarming, listed=report.listed_before))
+        imports.keep_report(taken=taken, report=report, difference=difference)
+        _own(deed, read.section)
+        staff.begin(deed, Role.CONTRACTS)
+        _record_import(deed, taken, difference)
+    return report
+
+
+def _record_import(deed: Deed, taken: RegisterImport, difference: imports.Difference) -> None:
+    _tell(taken.section, difference.touched, deed)
+    subject = subject_of(taken.section)
+    staff.record(deed, kind="register.imported", subject=subject, changes=import_changes(taken))
 
 
 # -- one entry

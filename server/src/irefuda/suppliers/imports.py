@@ -1,6 +1,7 @@
-"""A register's file that was brought through the page: kept for its last word, shown as a difference, then a report.
+"""A register's file: brought through the page, kept for its last word and shown as a difference; then a report.
 
 The file waits in pieces in the database (ADR 24), so that any web process can go on with it and a restart loses nothing.
+One that the command takes does not wait, and is a report at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +122,7 @@ def bring(
         id=import_id,
         section=section,
         state=ImportState.ASKED,
-        # Nothing but a name: a browser may send a path, and no control character is one of a name.
-        file_name="".join(c for c in file_name if c.isprintable())[-200:] or "名称なし",
+        file_name=_name(file_name),
         sheet=sheet,
         brought_by=by,
         brought_at=now,
@@ -227,6 +228,43 @@ def finish(*, brought: RegisterImport, act: uuid.UUID, by: str, reason: str, now
     ImportFilePart.objects.filter(owner=brought).delete()
 
 
+def at_once(
+    *,
+    read: operations.ReadFile,
+    path: Path,
+    given: Mapping[str, Field] | None,
+    act: uuid.UUID,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> RegisterImport:
+    """Return what is to be kept of a file that is taken without waiting."""
+    return RegisterImport(
+        id=act,
+        section=read.section,
+        file_name=_name(path.name),
+        size=path.stat().st_size,
+        sha256=_sha256(path),
+        sheet=read.sheet[:100],
+        given={label: field.value for label, field in (given or {}).items()},
+        brought_by=by,
+        brought_at=now,
+        expires_at=now,
+        act=act,
+        done_by=by,
+        reason=reason,
+        done_at=now,
+    )
+
+
+def keep_report(*, taken: RegisterImport, report: Report, difference: Difference) -> None:
+    """Keep what a file that did not wait has changed, in the caller's transaction."""
+    _shown(taken, report, difference)
+    taken.state = ImportState.DONE
+    taken.save(force_insert=True)
+    _keep_pages(taken, difference)
+
+
 @transaction.atomic
 def give_up(*, brought: RegisterImport) -> None:
     """Delete a waiting file; one that was taken stays a report."""
@@ -242,10 +280,10 @@ def purge(*, now: datetime) -> int:
     return len(gone)
 
 
-def alarming(brought: RegisterImport) -> int:
+def alarming(seen: RegisterImport | Report) -> int:
     """Return how many companies would end or change when that is more than a tenth of the register; 0 otherwise."""
-    touched = int(brought.counts["ended"]) + int(brought.counts["changed"])
-    return touched if touched > ALARMING * brought.listed_before else 0
+    touched = int(seen.counts["ended"]) + int(seen.counts["changed"])
+    return touched if touched > ALARMING * seen.listed_before else 0
 
 
 def _look(brought: RegisterImport, path: Path, given: Mapping[str, str], asking: Asking) -> Difference:
@@ -301,6 +339,11 @@ def _words(reason: Refusal) -> list[str]:
     return [reason.code, reason.sentence, reason.remedy]
 
 
+def _name(file_name: str) -> str:
+    """Return nothing but a name: a browser may send a path, and no control character is one of a name."""
+    return "".join(c for c in file_name if c.isprintable())[-200:] or "名称なし"
+
+
 def _keep_file(brought: RegisterImport, path: Path) -> None:
     with path.open("rb") as source:
         for number, content in enumerate(iter(lambda: source.read(PART), b"")):
@@ -308,7 +351,10 @@ def _keep_file(brought: RegisterImport, path: Path) -> None:
 
 
 def _keep_pages(brought: RegisterImport, difference: Difference) -> None:
-    ImportPage.objects.bulk_create(difference.pages(brought), batch_size=100)
+    waiting = difference.pages(brought)
+    # In batches of our own: bulk_create would first hold every page as objects.
+    while pages := list(islice(waiting, 100)):
+        ImportPage.objects.bulk_create(pages)
 
 
 def _sha256(path: Path) -> str:

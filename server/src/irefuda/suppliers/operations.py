@@ -88,33 +88,6 @@ class ReadFile:
     register: Register
 
 
-def import_register(
-    *,
-    section: Section,
-    path: Path,
-    now: datetime,
-    registered_among: RegisteredAmong,
-    progress: Progress,
-    given: Mapping[str, Field] | None = None,
-    sheet: str = "",
-    dry_run: bool = False,
-) -> Report:
-    """Make the section's register what the file says, all of it or nothing, and return what that changed.
-
-    A supplier that the file does not have is ended, never deleted. What the file has no column for stays as it is.
-    With `dry_run` nothing is written, and the report says what would be.
-
-    :raises Unclear: when somebody must say what a column is
-    :raises Faulty: when a line is wrong
-    :raises Refused: for a file that cannot be read
-    """
-    read = read_file(section=section, path=path, given=given, sheet=sheet, progress=progress)
-    if dry_run:
-        return compare(read, registered_among=registered_among, progress=progress)
-    with transaction.atomic():
-        return take(read, now=now, registered_among=registered_among, progress=progress)
-
-
 def read_file(
     *, section: Section, path: Path, given: Mapping[str, Field] | None, sheet: str, progress: Progress
 ) -> ReadFile:
@@ -154,7 +127,10 @@ def compare(
 def take(
     read: ReadFile, *, now: datetime, registered_among: RegisteredAmong, progress: Progress, told: Told | None = None
 ) -> Report:
-    """Make the register what the file says, in the caller's transaction, and return what that changed."""
+    """Make the register what the file says, in the caller's transaction, and return what that changed.
+
+    A supplier that the file does not have is ended, never deleted. What the file has no column for stays as it is.
+    """
     report = _report_of(read, dry_run=False)
     # First of all, so that whatever changes this register at the same moment waits here.
     hold(read.section)

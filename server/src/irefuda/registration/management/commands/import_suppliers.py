@@ -1,25 +1,29 @@
-"""Take a city's own file as the 登録業者名簿 of one section.
+"""Take a city's own file as the 登録業者名簿 of one section: the deed of the staff's page, done by the operator.
 
-The command stands in this slice because its report names the suppliers with registered users, which the register itself
-does not know of.
+The command stands in this slice because the companies with registered users are told, whom the register itself does not
+know of.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sys
+import uuid
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
 from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category
-from irefuda.registration import queries
-from irefuda.suppliers import operations
+from irefuda.registration import queries, register
+from irefuda.staff.operations import Deed
+from irefuda.suppliers import imports, operations
 from irefuda.suppliers.operations import KINDS, LISTED, Change, Report
 from irefuda.suppliers.register_files.cells import printable
 from irefuda.suppliers.register_files.columns import NAMES
@@ -39,6 +43,7 @@ KIND_NAMES = {
     "unchanged": "変わらない会社",
 }
 BAR = 30
+REASON = 200
 
 
 class Command(BaseCommand):
@@ -51,10 +56,16 @@ class Command(BaseCommand):
             "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
         )
         parser.add_argument("--dry-run", action="store_true", help="何も変更せずに、結果の報告だけを表示します")
+        parser.add_argument("--reason", default="", help="取り込む理由（台帳と取り込みの記録に残ります）")
+        parser.add_argument(
+            "--yes", type=int, metavar="N", help="1割より多くの会社が外れるか変わるときに、確かめたその数"
+        )
         parser.add_argument("--mapping", type=Path, help="列の対応表（JSON）")
         parser.add_argument("--sheet", default="", help="取り込むシートの名前（XLSX）")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["dry_run"]:
+            _refuse_to_change(options["reason"])
         bar = Bar(self.stderr if sys.stderr.isatty() else None)
         try:
             report = self._import(options, bar)
@@ -82,15 +93,13 @@ class Command(BaseCommand):
             raise CommandError(
                 f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections()}"
             )
-        return operations.import_register(
-            section=section,
-            path=options["file"],
-            now=clock.now(),
-            registered_among=queries.living_cards_among,
-            progress=bar.show,
-            given=read_mapping(options["mapping"]) if options["mapping"] else None,
-            sheet=options["sheet"],
-            dry_run=options["dry_run"],
+        path, given = options["file"], read_mapping(options["mapping"]) if options["mapping"] else None
+        read = operations.read_file(section=section, path=path, given=given, sheet=options["sheet"], progress=bar.show)
+        if options["dry_run"]:
+            return operations.compare(read, registered_among=queries.living_cards_among, progress=bar.show)
+        deed = Deed(uuid.uuid4(), None, options["reason"].strip(), clock.now(), secrets.token_bytes(16))
+        return register.take_file(
+            deed=deed, read=read, path=path, given=given, confirmed=options["yes"], progress=bar.show
         )
 
     def _tell(self, lines: Iterator[str]) -> None:
@@ -118,6 +127,17 @@ class Bar:
     def clear(self) -> None:
         """Take the bar off the terminal."""
         self.show("", 0.0)
+
+
+def _refuse_to_change(reason: str) -> None:
+    """Refuse to change anything that the ledger could not name.
+
+    :raises CommandError: without a reason of 200 characters at most, or without the address that the ledger writes down
+    """
+    if not reason.strip() or len(reason.strip()) > REASON or not reason.isprintable():
+        raise _refused(f"--reason に、取り込む理由を{REASON}文字以内で書いてください（--dry-run には要りません）。")
+    if not settings.STAFF_ORIGIN:
+        raise _refused("IREFUDA_STAFF_ORIGIN がありません。台帳の記録に、職員用サイトのアドレスを書くために要ります。")
 
 
 # -- what is told
@@ -173,11 +193,15 @@ def _registered(report: Report) -> Iterator[str]:
     yield ""
     if not report.registered:
         yield "利用者登録のある会社への影響はありません。"
-        return
-    yield f"利用者登録のある会社への影響：{len(report.registered)}社（登録とICカードはそのままです）"
+    else:
+        yield f"利用者登録のある会社への影響：{len(report.registered)}社（登録とICカードはそのままです）"
     for change in report.registered:
-        ended = "。資格がなくなるため、会社への連絡が要るか確かめてください" if change.kind == "ended" else ""
-        yield f"  【{KIND_NAMES[change.kind]}】{_change(change)}（ICカード{change.cards}枚）{ended}"
+        yield f"  【{KIND_NAMES[change.kind]}】{_change(change)}（ICカード{change.cards}枚）"
+        for kind in register.told_of(change):
+            yield f"    {'知らせる' if report.dry_run else '知らせた'}こと：{register.TOLD_NAMES[kind]}"
+    if report.dry_run and (alarming := imports.alarming(report)):
+        yield ""
+        yield f"1割より多くの会社が外れるか変わります。取り込むときは --yes {alarming} を付けてください。"
 
 
 def _change(change: Change) -> str:
