@@ -14,8 +14,12 @@ from irefuda.agencies.models import Installation, Section
 from irefuda.cards import operations as cards
 from irefuda.ledger import handover
 from irefuda.notices import delivery, operations
-from irefuda.registration import card_notices, changes, queries, renewals
+from irefuda.registration import card_notices, changes, queries, register, renewals
 from irefuda.registration import operations as registration
+from irefuda.staff import auth
+from irefuda.staff.operations import Deed
+from irefuda.suppliers import imports
+from irefuda.suppliers.models import RegisterImport
 from irefuda.ui.stopping import StopRequest
 
 
@@ -102,3 +106,25 @@ def verify_address(section: int, certificate: str, address: str, code: str, now:
     assert found is not None
     moment = datetime.fromisoformat(now)
     changes.verify_address(card=found, presenter=presenter, address=address, code=code, now=moment)
+
+
+def bring_register(section: int, path: str, import_id: str, now: str) -> None:
+    imports.bring(
+        section=Section.objects.select_related("agency").get(id=section),
+        import_id=uuid.UUID(import_id),
+        path=Path(path),
+        file_name=Path(path).name,
+        sheet="",
+        by="契約 花子",
+        asking=register.ASKING,
+        now=datetime.fromisoformat(now),
+    )
+
+
+def take_register(brought: str, certificate: str, deed: str, now: str) -> None:
+    moment = datetime.fromisoformat(now)
+    actor = auth.actor_from(der=base64.b64decode(certificate), address="192.0.2.1", now=moment)
+    register.take_import(
+        deed=Deed(uuid.UUID(deed), actor, "月初の名簿", moment, bytes(16)),
+        brought=RegisterImport.objects.select_related("section__agency").get(id=brought),
+    )
