@@ -18,7 +18,7 @@ class Limit:
 
     def allows(self, address: str) -> bool:
         """Count this try, and return whether it is still one of those allowed."""
-        subject, window = _network(address), int(time.monotonic() // self.seconds)
+        subject, window = network_of(address), int(time.monotonic() // self.seconds)
         with self._lock:
             if window != self._window or len(self._counted) > self.addresses:
                 self._window, self._counted = window, {}
@@ -26,8 +26,8 @@ class Limit:
             return self._counted[subject] <= self.times
 
 
-def _network(address: str) -> str:
-    """One household has a /64 of IPv6; "" stands for every peer without an address."""
+def network_of(address: str) -> str:
+    """Return what is counted as one household, which has a /64 of IPv6; "" stands for every peer without an address."""
     if ":" not in address:
         return address
     return str(ipaddress.ip_network((int(ipaddress.IPv6Address(address)), 64), strict=False))

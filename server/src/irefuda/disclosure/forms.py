@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 
-from irefuda.agencies.models import Agency, Category
+from irefuda.agencies.models import Category
 from irefuda.disclosure.operations import BODY_LENGTH, REASON_LENGTH, TITLE_LENGTH
-from irefuda.staff.forms import Line, Reasoned
+from irefuda.staff.forms import Line, Reasoned, WithAgency
 from irefuda_core import prose, text
 from irefuda_core.lottery import Draw, Lot, draw
 from irefuda_core.text import to_half_width
@@ -109,7 +108,7 @@ class Moment(forms.DateTimeField):
         )
 
 
-class AnnouncementForm(Reasoned):
+class AnnouncementForm(WithAgency, Reasoned):
     """A new announcement."""
 
     title = Line(label="題名", max_length=TITLE_LENGTH, missing="題名を入力してください。", help_text="100文字以内。")
@@ -126,15 +125,6 @@ class AnnouncementForm(Reasoned):
         help_text="空のときは、取り下げるまで掲載されます。消えるのではなく、一覧から外れます。",
     )
 
-    def __init__(self, *args: Any, agencies: Iterable[Agency], all_allowed: bool, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.agencies = {agency.code: agency for agency in agencies}
-        choices = [("", "すべての調達機関")] if all_allowed else []
-        field = self.fields["agency"]
-        assert isinstance(field, forms.ChoiceField)
-        field.choices = [*choices, *((code, agency.name) for code, agency in self.agencies.items())]
-        field.required = not all_allowed
-
     def clean(self) -> dict[str, Any]:
         """Return the form when the announcement does not end before it begins."""
         cleaned: dict[str, Any] = self.cleaned_data
@@ -149,7 +139,7 @@ class AnnouncementForm(Reasoned):
         return {
             "title": typed["title"],
             "body": typed["body"],
-            "agency": self.agencies.get(typed["agency"]),
+            "agency": self.agency_chosen(),
             "category": Category(typed["category"]) if typed["category"] else None,
             "published_at": typed["published_at"],
             "expires_at": typed["expires_at"],

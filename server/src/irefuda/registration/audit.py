@@ -17,23 +17,13 @@ from irefuda.agencies.models import Category
 from irefuda.ledger import keys
 from irefuda.ledger import queries as ledger
 from irefuda.ledger.audit import Finding, as_bytes
-from irefuda.registration.models import CardStatus, Event, EventKind, RegisteredCard, Registration
+from irefuda.registration.models import DEEDS, CardStatus, Event, EventKind, RegisteredCard, Registration
 from irefuda_core import canonical, documents, jws, receipt
 from irefuda_core import registration as rules
 
 PAGE = 200
 REGISTERED, RENEWED = "registration.registered", "registration.renewed"
 TABLE, EVENTS = "registration_registeredcard", "registration_event"
-# What a card signed; the deeds of EventKind that are in the ledger and are not a card's own row as well.
-DEEDS = (
-    EventKind.CHANGED,
-    EventKind.APPROVED,
-    EventKind.REJECTED,
-    EventKind.CLOSED,
-    EventKind.REOPENED,
-    EventKind.HALTED,
-    EventKind.RESUMED,
-)
 # Of the company as a whole, and of none of its cards.
 OF_COMPANY = (EventKind.HALTED, EventKind.RESUMED)
 # Cards that never took the place of the one that they would succeed.

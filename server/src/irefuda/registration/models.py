@@ -158,6 +158,18 @@ class EventKind(models.TextChoices):
     RESUMED = "resumed", "利用停止の解除"
 
 
+# What was signed or decided after 登録 and is in the ledger, and is not a card's own row as well; in the order of the reports.
+DEEDS = (
+    EventKind.CHANGED,
+    EventKind.APPROVED,
+    EventKind.REJECTED,
+    EventKind.CLOSED,
+    EventKind.REOPENED,
+    EventKind.HALTED,
+    EventKind.RESUMED,
+)
+
+
 class Event(models.Model):
     """One thing that happened to a registration after 登録: who did what when, with which card, from what to what."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from django.template.loader import render_to_string
 
 from irefuda.agencies.models import Category, Section
 from irefuda.cards import operations as cards
+from irefuda.cards.limits import network_of
 from irefuda.ledger import operations as ledger
 from irefuda.notices import operations as notices
 from irefuda.registration import queries
@@ -74,7 +74,7 @@ def count_try(*, presenter: Presenter, now: datetime) -> None:
     :raises Refused: R-113 when either is over its limit for this hour
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
-    subjects = (f"card:{presenter.card.fingerprint}", f"address:{_network(presenter.address)}")
+    subjects = (f"card:{presenter.card.fingerprint}", f"address:{network_of(presenter.address)}")
     limits = dict(zip(subjects, (TRIES_PER_CARD, TRIES_PER_ADDRESS), strict=True))
     # One statement, outside any transaction: a try must stay counted when the look-up that follows is rolled back.
     counted = _count(subjects, hour)
@@ -94,14 +94,6 @@ def _count(subjects: tuple[str, str], hour: datetime) -> dict[str, int]:
             [subjects[0], at, subjects[1], at],
         )
         return dict(cursor.fetchall())
-
-
-def _network(address: str) -> str:
-    """One household has a /64 of IPv6, so that is what is counted; "" stands for every peer without an address."""
-    if not address:
-        return ""
-    parsed = ipaddress.ip_address(address)
-    return str(ipaddress.ip_network((int(parsed), 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 
 def look_up(*, section: Section, presenter: Presenter, lookup: Lookup, rules_now: datetime, now: datetime) -> Draft:

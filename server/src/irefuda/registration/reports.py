@@ -16,6 +16,7 @@ from irefuda.agencies.models import Section
 from irefuda.cards import queries as trust
 from irefuda.notices.models import Bounce, Notice, State
 from irefuda.registration.models import (
+    DEEDS,
     CardStatus,
     Event,
     EventKind,
@@ -28,16 +29,6 @@ from irefuda.ui.clock import JST
 from irefuda.ui.spreadsheets import harmless
 from irefuda_core.refusal import CATALOGUE
 
-# One after the other in a file and on the page.
-DEEDS = (
-    EventKind.CHANGED,
-    EventKind.APPROVED,
-    EventKind.REJECTED,
-    EventKind.CLOSED,
-    EventKind.REOPENED,
-    EventKind.HALTED,
-    EventKind.RESUMED,
-)
 # So many undelivered mails are looked at, the newest first.
 BOUNCES = 1000
 # So many authorities have a colour of their own in the plot; the rest is one.

@@ -149,16 +149,8 @@ class RolesForm(Reasoned):
         return {**chosen, **{f"ends_{role.value}": day for role, day in roles.items()}}
 
 
-class WithMember(forms.Form):
-    """Who somebody is."""
-
-    name = Line(label="氏名", max_length=20, missing="氏名を入力してください。", help_text="20文字以内。")
-    section = Line(label="所属", max_length=40, help_text="例：契約課 工事契約係。40文字以内。")
-    agency = forms.ChoiceField(
-        label="担当する調達機関",
-        required=False,
-        help_text="調達機関を選ぶと、その調達機関のことだけを扱えます。",
-    )
+class WithAgency(forms.Form):
+    """Which agency it is about; for the whole installation only where `all_allowed`. Whoever extends this has a field `agency`."""
 
     def __init__(self, *args: Any, agencies: Iterable[Agency], all_allowed: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -170,8 +162,20 @@ class WithMember(forms.Form):
         field.required = not all_allowed
 
     def agency_chosen(self) -> Agency | None:
-        """Return whose staff this is; None = of the whole installation."""
+        """Return the chosen agency; None = the whole installation."""
         return self.agencies.get(self.cleaned_data["agency"])
+
+
+class WithMember(WithAgency):
+    """Who somebody is."""
+
+    name = Line(label="氏名", max_length=20, missing="氏名を入力してください。", help_text="20文字以内。")
+    section = Line(label="所属", max_length=40, help_text="例：契約課 工事契約係。40文字以内。")
+    agency = forms.ChoiceField(
+        label="担当する調達機関",
+        required=False,
+        help_text="調達機関を選ぶと、その調達機関のことだけを扱えます。",
+    )
 
 
 class MemberForm(WithMember, Reasoned):
