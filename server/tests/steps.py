@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from builders import CONTACT, make_token, sign_document
+from builders import CONTACT, City, make_token, sign_document
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pki_builder import Issued
 
 from irefuda_core import documents
@@ -91,3 +94,19 @@ def register(app: Any, card: Issued) -> Any:
         fill(form, "rep", email="daihyo@example.jp")
     fill(form, "card_office")
     return sign_and_register(form.submit().follow(), card)
+
+
+def registered_card(app: Any, city: City) -> Issued:
+    """Return a card that is registered, with the browser as if nobody had used it."""
+    card = city.authority.card()
+    register(app, card)
+    app.reset()
+    return card
+
+
+def statements(call: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """Return the answer of a step and what it asked of the database, savepoints apart."""
+    with CaptureQueriesContext(connection) as captured:
+        answer = call()
+    asked = [query["sql"] for query in captured]
+    return answer, [sql for sql in asked if not sql.startswith(("SAVEPOINT", "RELEASE"))]

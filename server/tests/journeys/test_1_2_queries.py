@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import make_token, sign_document
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-from steps import TYP, fill, main_form, register
+from steps import TYP, fill, main_form, register, statements
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 SECTION = "/9992/goods/"
@@ -27,9 +25,7 @@ def walk(app, city):
         card, asked = city.authority.card(), {}
 
         def count(name, call):
-            with CaptureQueriesContext(connection) as captured:
-                answer = call()
-            own = [q["sql"] for q in captured if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+            answer, own = statements(call)
             asked[name] = len(own)
             if name in PAGES:
                 assert [sql for sql in own if not sql.lstrip("(").startswith("SELECT")] == []

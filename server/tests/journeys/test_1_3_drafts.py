@@ -14,6 +14,7 @@ from steps import (
     main_form,
     present,
     register,
+    registered_card,
     send,
     sign_and_change,
     type_over,
@@ -33,10 +34,7 @@ NOT_SAVED = "いま送られた内容は保存されていません。"
 
 @pytest.fixture
 def card(app, city):
-    issued = city.authority.card()
-    register(app, issued)
-    app.reset()
-    return issued
+    return registered_card(app, city)
 
 
 def typed_form(app, card, **typed):

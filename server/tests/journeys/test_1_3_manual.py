@@ -16,7 +16,7 @@ from manual_pages import (
     text_of,
     values_under,
 )
-from steps import main_form, present, register, send, sign_and_change, type_over
+from steps import main_form, present, registered_card, send, sign_and_change, type_over
 
 from irefuda.agencies.models import Category
 from irefuda.registration.models import Registration
@@ -34,10 +34,7 @@ READ_ONLY = {
 
 @pytest.fixture
 def card(app, city):
-    issued = city.authority.card()
-    register(app, issued)
-    app.reset()
-    return issued
+    return registered_card(app, city)
 
 
 @pytest.fixture

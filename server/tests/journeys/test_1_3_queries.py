@@ -6,9 +6,7 @@ import re
 
 import pytest
 from builders import sign_document
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-from steps import CHANGE_TYP, main_form, register, type_over, way_to_change
+from steps import CHANGE_TYP, main_form, register, statements, type_over, way_to_change
 
 from irefuda.notices.models import Notice
 
@@ -26,9 +24,7 @@ def walk(app, city):
         asked = {}
 
         def count(name, call):
-            with CaptureQueriesContext(connection) as captured:
-                answer = call()
-            own = [q["sql"] for q in captured if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+            answer, own = statements(call)
             asked[name] = len(own)
             if name in PAGES:
                 assert [sql for sql in own if not sql.lstrip("(").startswith("SELECT")] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import CONTACT
-from steps import main_form, register, send, way_to_change
+from steps import main_form, registered_card, send, way_to_change
 
 from irefuda.registration.models import Draft, Event, Registration
 from irefuda.suppliers.models import Supplier
@@ -22,10 +22,7 @@ def words_at(page, field):
 
 @pytest.fixture
 def card(app, city):
-    issued = city.authority.card()
-    register(app, issued)
-    app.reset()
-    return issued
+    return registered_card(app, city)
 
 
 @pytest.fixture

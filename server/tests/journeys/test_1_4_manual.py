@@ -6,7 +6,7 @@ The two messages, the PIN and 「電子証明書更新確認」 are the card age
 from __future__ import annotations
 
 import pytest
-from steps import register
+from steps import registered_card
 from succession import newer, renew_on_pages
 
 from irefuda_core.documents import card_renewal
@@ -31,10 +31,7 @@ def text_of(page):
 
 @pytest.fixture
 def old(app, city):
-    card = city.authority.card()
-    register(app, card)
-    app.reset()
-    return card
+    return registered_card(app, city)
 
 
 def values_under(page, heading):

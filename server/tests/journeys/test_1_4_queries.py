@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 from builders import sign_document
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-from steps import register
+from steps import register, statements
 from succession import PAGES, RENEWAL, begin_on_page, newer, prepare_on_page, renewal_form
 
 from irefuda.registration.models import RegisteredCard
@@ -26,9 +24,8 @@ def walk(app, city):
         app.reset()
 
         def count(name, call):
-            with CaptureQueriesContext(connection) as captured:
-                answer = call()
-            asked[name] = len([q for q in captured if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))])
+            answer, own = statements(call)
+            asked[name] = len(own)
             return answer
 
         form = count("top", lambda: renewal_form(app))
