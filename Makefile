@@ -6,7 +6,7 @@ PYTEST := $(PY) -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-core test-agent test-sqlite test-postgres test-browser manual lint format bench soak package lock clean
+.PHONY: help setup run check test test-core test-agent test-quick test-sqlite test-postgres test-browser manual lint format bench soak package lock clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -20,7 +20,7 @@ $(VENV)/.installed: requirements.lock core/pyproject.toml agent/pyproject.toml s
 run: setup ## start the practice city: web, card agent, mail, ledger; prints the address
 	@exec $(PY) tools/run.py
 
-check: setup lint test-core test-sqlite ## an answer within 2 minutes: lint, rulebook, operations and journeys on SQLite
+check: setup lint test-core test-quick ## an answer within 2 minutes: lint, rulebook, operations and journeys on SQLite
 
 test: setup lint test-core test-agent test-sqlite test-postgres test-browser ## everything
 
@@ -30,11 +30,17 @@ test-core: setup ## the rulebook and the verifier
 test-agent: setup ## the companion program, with SoftHSM2 and the virtual card
 	$(PYTEST) agent/tests -n $(WORKERS)
 
+test-quick: setup ## the server on SQLite without what starts, kills or races processes
+	$(PYTEST) server/tests -m "not browser and not soak and not slow" -n $(WORKERS)
+
 test-sqlite: setup ## the server on SQLite
 	$(PYTEST) server/tests -m "not browser and not soak" -n $(WORKERS)
 
+# Once is enough, and test-sqlite is that once: these read sources and documents, or bring a cluster of their own.
+NO_ENGINE := $(addprefix --ignore=server/tests/,$(addprefix rules_of_the_house/,test_distributions.py test_documents.py \
+  test_sources.py test_templates.py) deploy/test_roles.py deploy/test_units.py)
 test-postgres: setup ## the server on a PostgreSQL cluster of its own
-	$(PY) tools/postgres.py -- $(PYTEST) server/tests -m "not browser and not soak" -n $(WORKERS)
+	$(PY) tools/postgres.py -- $(PYTEST) server/tests $(NO_ENGINE) -m "not browser and not soak" -n $(WORKERS)
 
 test-browser: setup ## the pages in Chromium, with the real agent and a real token
 	$(PYTEST) server/tests -m browser

@@ -22,6 +22,29 @@ from django.test.utils import setup_databases, teardown_databases
 from webtest import TestApp
 
 _copies = itertools.count(1)
+TESTS = Path(__file__).parent
+# A third of the time of all: what starts, kills or races processes, builds packages, or counts very much.
+SLOW = (
+    "deploy/*",
+    "*_killed.py",
+    "*_races.py",
+    "operations/test_cards_practice.py",
+    "operations/test_ledger_audit.py",
+    "operations/test_ledger_rotation.py",
+    "operations/test_ledger_succession.py",
+    "operations/test_notices_practice.py",
+    "operations/test_silent_connections.py",
+    "operations/test_suppliers_bad_files.py",
+    "operations/test_ui_repeat.py",
+    "rules_of_the_house/test_distributions.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make check` leaves out."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and any(item.path.relative_to(TESTS).match(pattern) for pattern in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
