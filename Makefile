@@ -42,8 +42,9 @@ NO_ENGINE := $(addprefix --ignore=server/tests/,$(addprefix rules_of_the_house/,
 test-postgres: setup ## the server on a PostgreSQL cluster of its own
 	$(PY) tools/postgres.py -- $(PYTEST) server/tests $(NO_ENGINE) -m "not browser and not soak" -n $(WORKERS)
 
+# A file stays with one worker: its tests share a city, and every city has ports of its own.
 test-browser: setup ## the pages in Chromium, with the real agent and a real token
-	$(PYTEST) server/tests -m browser
+	$(PYTEST) server/tests -m browser -n $(WORKERS) --dist loadfile
 
 manual: setup ## walk through every screen of the manual and take its pictures again
 	MANUAL=write $(PYTEST) server/tests/browser/test_manual_browser.py -k every_screen
