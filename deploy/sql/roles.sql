@@ -13,6 +13,8 @@ REVOKE UPDATE, DELETE ON ledger_entry, ledger_pending, cards_revocationlistrecor
 REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM irefuda_web, irefuda_jobs;
 -- Which realm this is, and which authorities' cards are taken, is set by the owner's commands.
 REVOKE INSERT, UPDATE, DELETE ON agencies_installation, cards_trustedauthority FROM irefuda_web, irefuda_jobs;
+-- But for its stamp, which a trigger renews when staff change an agency: every process then reads the agencies anew.
+GRANT UPDATE (stamp) ON agencies_installation TO irefuda_web;
 -- The outbox and the timers do no deeds: they write no entry, let nobody in, and register nothing.
 REVOKE INSERT ON ledger_entry, ledger_pending FROM irefuda_jobs;
 REVOKE INSERT, UPDATE, DELETE ON staff_staffmember, staff_staffcard, staff_staffrole, staff_staffact FROM irefuda_jobs;

@@ -75,12 +75,18 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 def test_a_deed_of_the_web_is_placed_by_the_sequencer_and_audited(installation):
+    def counts() -> tuple[int, int]:
+        with psycopg.connect(installation.owner) as connection:
+            found = connection.execute(
+                "SELECT (SELECT count(*) FROM ledger_leaf), (SELECT count(*) FROM ledger_pending)"
+            )
+            return found.fetchone()
+
+    placed, _ = counts()
     installation.python("irefuda_web", "-c", APPEND)
     installation.python("irefuda_sequencer", "-m", "django", "sequence_ledger", "--once")
     installation.python("irefuda", "-m", "django", "audit_ledger")
-    with psycopg.connect(installation.owner) as connection:
-        found = connection.execute("SELECT (SELECT count(*) FROM ledger_leaf), (SELECT count(*) FROM ledger_pending)")
-        assert found.fetchone() == (1, 0)
+    assert counts() == (placed + 1, 0)
 
 
 def test_every_role_does_the_whole_work_of_its_processes(installation):
@@ -123,6 +129,14 @@ def test_every_table_is_one_that_somebody_has_thought_of(installation):
     assert rights["irefuda_public", "SELECT"] == tables - {"django_session"}
     for right in ("INSERT", "UPDATE", "DELETE"):
         assert rights["irefuda_public", right] == set()
+
+
+def test_of_the_installation_the_web_renews_the_stamp_and_nothing_else(installation):
+    assert not installation.refused("irefuda_web", "UPDATE agencies_installation SET stamp = gen_random_uuid()")
+    assert installation.refused("irefuda_web", "UPDATE agencies_installation SET clock_offset_seconds = 60")
+    assert installation.refused("irefuda_web", "UPDATE agencies_installation SET realm = 'production'")
+    for role in ("irefuda_public", "irefuda_jobs", "irefuda_sequencer"):
+        assert installation.refused(role, "UPDATE agencies_installation SET stamp = gen_random_uuid()")
 
 
 @pytest.mark.parametrize("table", ["ledger_leaf", "ledger_node", "ledger_checkpoint"])

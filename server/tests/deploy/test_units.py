@@ -24,6 +24,9 @@ from mail_server import mail_server
 from served import free_port
 from tools.postgres import cluster
 
+from irefuda.registration.staff_views.register_imports import FRAME
+from irefuda.suppliers.register_files.reading import LARGEST_FILE
+
 SERVICES = sorted(path.name for path in units.UNITS.glob("*.service"))
 TIMERS = sorted(path.name for path in units.UNITS.glob("*.timer"))
 ALWAYS = ["irefuda-web@.service", "irefuda-sequencer.service", "irefuda-outbox.service"]
@@ -32,6 +35,23 @@ HARDENED = {
     "PrivateDevices": "yes", "CapabilityBoundingSet": "", "RestrictNamespaces": "yes",
 }  # fmt: skip
 HOSTS = {"supplier-1": "ebid.example.lg.jp", "public-1": "open.example.lg.jp", "staff-1": "ebid-staff.example.lg.jp"}
+
+
+# -- what nginx lets through
+
+
+def test_a_whole_register_comes_through_to_the_staff_s_site_and_to_no_other():
+    """nginx is not run here: what its file says is held against what the page takes."""
+    sites = {}
+    for block in (units.ROOT / "deploy" / "nginx" / "irefuda.conf").read_text().split("\nserver {")[1:]:
+        if found := re.search(r"set \$irefuda_upstream irefuda_(\w+);", block):
+            sizes = re.findall(r"client_max_body_size (\d+)([km]);", block)
+            sites[found[1]] = [int(size) * {"k": 2**10, "m": 2**20}[unit] for size, unit in sizes]
+    assert sites.keys() == {"supplier", "public", "staff"}
+    (staff,), others = sites.pop("staff"), [size for sizes in sites.values() for size in sizes]
+    assert LARGEST_FILE + FRAME <= staff <= LARGEST_FILE + 2**20
+    assert len(others) == 2
+    assert max(others) <= 2**19
 
 
 # -- what systemd thinks of them

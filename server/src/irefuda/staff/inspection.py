@@ -183,6 +183,16 @@ KINDS = {
     "staff.registered_card_reopened": "ICカードの使用停止の解除（職員の操作）",
     "staff.registration_halted": "企業の利用停止（職員の操作）",
     "staff.registration_resumed": "企業の利用停止の解除（職員の操作）",
+    "staff.announcement_published": "お知らせの掲載（職員の操作）",
+    "staff.announcement_withdrawn": "お知らせの取り下げ（職員の操作）",
+    "register.imported": "登録業者名簿の取り込み",
+    "register.entry_added": "登録業者名簿への会社の追加",
+    "register.entry_changed": "登録業者名簿の内容の変更",
+    "register.suspended": "指名停止",
+    "register.suspension_lifted": "指名停止の解除",
+    "register.entry_ended": "入札参加資格の終了",
+    "register.entry_restored": "登録業者名簿への復帰",
+    "register.mark_settled": "名簿の変更に関わる利用者登録の確認",
 }
 
 
