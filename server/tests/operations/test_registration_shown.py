@@ -25,10 +25,11 @@ def read(html):
     return tags, texts
 
 
-def shown(*, change_url="", **values):
+def shown(*, change_url="", headings=(), **values):
     filled = {field.key: f"{field.key} {NASTY}" for field in KIND.fields}
     document = documents.Document(KIND, {"document_id": "x", "origin": "https://example.jp", **filled, **values})
-    tags, texts = read(render_to_string("registration/document.html", {"document": document, "change_url": change_url}))
+    context = {"document": document, "change_url": change_url, "headings": headings}
+    tags, texts = read(render_to_string("registration/document.html", context))
     return document, tags, texts
 
 
@@ -39,11 +40,18 @@ def test_every_row_stands_under_its_heading_with_its_value_as_text():
     assert {name for name, _ in tags} == {"section", "h2", "dl", "div", "dt", "dd"}
 
 
-@pytest.mark.parametrize("url", ["", "/9992/goods/registration/contacts/?a=1&b={fax}"])
-def test_the_contacts_lead_to_where_they_are_changed_only_while_they_can_be(url):
-    _, tags, _ = shown(change_url=url)
+URL = "/9992/goods/registration/contacts/?a=1&b={fax}"
+BOTH = ("代表窓口情報", "ICカード利用部署情報")
+
+
+@pytest.mark.parametrize(
+    ("url", "headings", "anchors"),
+    [("", (), []), (URL, (), []), (URL, BOTH, ["representative", "card-office"]), (URL, BOTH[1:], ["card-office"])],
+)
+def test_the_contacts_lead_to_where_they_are_changed_only_while_they_can_be(url, headings, anchors):
+    _, tags, _ = shown(change_url=url, headings=headings)
     links = [attributes["href"] for name, attributes in tags if name == "a"]
-    assert links == ([f"{url}#representative", f"{url}#card-office"] if url else [])
+    assert links == [f"{url}#{anchor}" for anchor in anchors]
 
 
 def test_an_empty_value_is_a_dash_and_absent_qualifications_are_no_row():
