@@ -14,6 +14,7 @@ import pytest
 from builders import CONTACT, make_authority, make_city
 from django.core.management import call_command
 from django.test import Client
+from django.urls import include, path
 from steps import main_form, register, way_in
 
 from irefuda.config import logs
@@ -90,6 +91,22 @@ def test_a_request_is_told_by_its_route_and_a_refusal_by_its_code(written, clien
     assert "secret" not in written.getvalue()
 
 
+def broken(request):
+    raise ArithmeticError
+
+
+urlpatterns = [path("broken/", broken), path("", include("irefuda.config.urls_supplier"))]
+handler500 = "irefuda.ui.pages.server_error"
+
+
+@pytest.mark.urls(__name__)
+def test_the_page_of_a_defect_names_the_number_of_its_lines(written):
+    answer = Client(HTTP_HOST="localhost:8000", raise_request_exception=False).get("/broken/")
+    (line,) = requests(written)
+    assert (answer.status_code, line["status"]) == (500, 500)
+    assert f"<strong>{line['request_id']}</strong>" in answer.content.decode()
+
+
 @pytest.mark.parametrize(
     ("given", "peer", "kept"),
     [
@@ -112,8 +129,8 @@ def test_the_number_of_a_request_is_the_proxy_s_or_a_new_one(written, settings, 
 
 
 def test_health_and_static_files_are_no_noise(written, client):
-    for path in ("/healthz", "/static/ui/style.css"):
-        client.get(path)
+    for address in ("/healthz", "/static/ui/style.css"):
+        client.get(address)
     assert requests(written) == []
 
 

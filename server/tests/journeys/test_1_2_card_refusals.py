@@ -12,7 +12,7 @@ from pki_builder import Authority, Issued
 from steps import main_form, present, register, way_in
 
 from irefuda.cards.models import Nonce
-from irefuda.registration.models import Draft, RegisteredCard
+from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
 from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
@@ -191,15 +191,53 @@ def test_a_card_that_is_revoked_after_the_way_in_goes_no_further(app, city):
 def test_a_registered_card_that_is_registered_again_and_one_of_another_number(app, city):
     make_supplier(city.section, supplier_number="990000002", name="（株）テスト商会01")
     card = city.authority.card()
+    form = main_form(way_in(app, card), "supplier_number")
     register(app, card)
     for number, code in (("990000001", "R-105"), ("990000002", "R-106")):
-        form = main_form(app.get("/9992/goods/registration/lookup/"), "supplier_number")
         form["supplier_number"], form["name"] = number, "（株）テスト商会01"
         answer = form.submit()
         assert answer.status_int == 403
         assert code in answer
     assert RegisteredCard.objects.count() == 1
     assert not Draft.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("standing", "code"),
+    [
+        (CardStatus.ACTIVE, "R-105"),
+        (CardStatus.PROVISIONAL, "R-118"),
+        (CardStatus.CLOSED, ""),
+        (CardStatus.REPLACED, ""),
+    ],
+)
+def test_a_registered_card_hears_it_at_the_way_in(app, city, standing, code):
+    card = city.authority.card()
+    register(app, card)
+    ended_at = clock.now() if standing in (CardStatus.CLOSED, CardStatus.REPLACED) else None
+    RegisteredCard.objects.update(status=standing, ended_at=ended_at)
+    app.reset()
+    answer = present(app, app.get(DOORS[0]), card)
+    if code:
+        assert (answer.status_int, code in answer) == (403, True)
+        # Nothing of it says anything of another card: a new one is asked for its company.
+        assert way_in(app, city.authority.card()).request.path == "/9992/goods/registration/lookup/"
+    else:
+        assert answer.follow().request.path == "/9992/goods/registration/lookup/"
+
+
+def test_a_card_of_a_company_that_may_not_act_hears_that_at_the_way_in(app, city):
+    card = city.authority.card()
+    register(app, card)
+    Registration.objects.update(halted_at=clock.now())
+    assert "R-157" in present(app, app.get(DOORS[0]), card)
+
+
+def test_the_back_button_after_the_registration_leads_to_its_end(app, city):
+    card = city.authority.card()
+    register(app, card)
+    page = app.get("/9992/goods/registration/lookup/").follow()
+    assert page.request.path == f"/9992/goods/registration/done/{RegisteredCard.objects.get().id}/"
 
 
 def test_the_same_card_in_another_section_is_a_registration_of_its_own(app, city):

@@ -117,7 +117,7 @@ def test_a_card_without_an_end_is_registered_and_logs_in(django_app, city):
     # RFC 5280 section 4.1.2.5: 99991231235959Z; in Japan that is in a year that no calendar has.
     never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - city.authority.at
     assert register(django_app, city.authority.card(ends=never)).status_int == 302
-    assert "9999/12/31" in django_app.get("/9992/goods/start/")
+    assert "9999年12月31日" in django_app.get("/9992/goods/start/")
 
 
 @pytest.mark.usefixtures("half_past")

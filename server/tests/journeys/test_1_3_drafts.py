@@ -18,12 +18,11 @@ from steps import (
     send,
     sign_and_change,
     type_over,
-    way_in,
     way_to_change,
 )
 
 from irefuda.agencies.models import Installation
-from irefuda.registration.models import Draft, Event, RegisteredCard, Registration
+from irefuda.registration.models import Draft, DraftKind, Event, RegisteredCard, Registration
 from irefuda.ui import clock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
@@ -215,10 +214,26 @@ def test_a_post_from_another_site_or_without_the_forms_token_changes_nothing(app
     assert not Event.objects.exists()
 
 
+def test_a_form_of_one_card_is_not_sent_with_another_that_came_in_meanwhile(app, city, card):
+    other = city.authority.card()
+    register(app, other)
+    first_tab = typed_form(app, card, rep_person="次郎")
+    way_to_change(app, other)
+    answer = first_tab.submit()
+    assert answer.status_int == 403
+    assert "R-158" in answer
+    assert "別のICカードで入り直しました" in answer
+    assert not Draft.objects.filter(kind=DraftKind.CHANGE).exists()
+    last_word = main_form(send(typed_form(app, card)), "jws")
+    last_word["jws"].force_value(sign_document(card, last_word["document"].value, CHANGE_TYP))
+    way_to_change(app, other)
+    assert "R-158" in last_word.submit()
+    assert not Event.objects.exists()
+
+
 def test_the_way_into_the_registration_leads_a_registered_card_to_the_change(app, card):
-    form = main_form(way_in(app, card), "supplier_number")
-    form["supplier_number"], form["name"] = "990000001", "（株）テスト商会01"
-    answer = send(form)
+    answer = present(app, app.get("/9992/goods/registration/menu/"), card, to="/present/")
     assert "R-105" in answer
-    assert "「利用者登録」の「変更」を選んでください。" in answer
+    assert answer.click("電子入札", href="/start/").request.path == "/9992/goods/start/"
+    assert answer.click("変更").request.path == FORM
     assert change(app, card, rep_person="次郎").status_int == 302

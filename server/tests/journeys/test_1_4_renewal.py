@@ -171,6 +171,12 @@ def test_an_expired_card_is_led_to_registration(app, city, authority, monkeypatc
     assert "daihyo@example.jp" in core_jws.parse(second.application).payload.decode()
 
 
+def test_another_holder_is_led_to_registration(app, city, old):
+    prepared(app, old, newer(city, holder="別人 次郎"))
+    button = app.get(STOPPED).html.select_one("main a.button")
+    assert (button.get_text(), button["href"]) == ("「登録」へ", "/9992/goods/registration/menu/#menu-register")
+
+
 def test_other_reasons_lead_back_to_the_beginning(app, city, old):
     prepared(app, old, old)
     button = app.get(STOPPED).html.select_one("main a.button")

@@ -125,6 +125,22 @@ def test_what_is_the_company_s_all_its_cards_read_each_for_itself(app, two):
     assert set(ReadMark.objects.values_list("reader", flat=True)) == {mine.fingerprint, two[1][1].fingerprint}
 
 
+def test_all_are_marked_as_read_at_once_by_this_card_alone(app, two):
+    cards, (mine, second, _) = two
+    shared, own = tell(mine.company_id), tell(mine.fingerprint)
+    theirs = tell(second.fingerprint)
+    page = enter(app, cards[0]).get("/inbox/")
+    notices.mark_read(notice=own, reader=mine.fingerprint, now=clock.now())
+    button = next(form for form in page.forms.values() if form.action == "/inbox/read/")
+    page = button.submit().follow()
+    assert "未読はありません" in text(page)
+    assert "すべて既読にする" not in page.text
+    assert button.submit().status_int == 302
+    assert set(ReadMark.objects.filter(notice__in=[shared, own]).values_list("reader", flat=True)) == {mine.fingerprint}
+    assert not ReadMark.objects.filter(notice=theirs).exists()
+    assert "すべて既読にする" in enter(app, cards[1]).get("/inbox/").text
+
+
 def test_another_s_notice_is_not_there(app, two):
     cards, (mine, *_) = two
     own, company = tell(mine.fingerprint), tell(mine.company_id)
@@ -191,8 +207,10 @@ def test_the_page_shows_the_company_s_cards_and_history(app, two):
         changes=[["連絡先氏名", "旧い名", "新しい名"]], at=clock.now(),
     )  # fmt: skip
     page = enter(app, cards[0]).get("/mypage/")
-    for shown in (mine.company_id, "990000001", "（株）テスト商会01", "一郎 （このICカード）", "次郎", "試験認証局", "残り700日", "連絡先氏名", "経理 花", "未読"):  # fmt: skip
+    for shown in (mine.company_id, "990000001", "（株）テスト商会01", "一郎 （このICカード）", "次郎", "試験認証局", "あと700日", "連絡先氏名", "経理 花", "未読"):  # fmt: skip
         assert shown.replace(" ", "") in text(page).replace(" ", ""), shown
+    for card in (mine, second):
+        assert page.html.find("td", string=card.serial), "the letter of 使用停止 names the card by its number"
     # Which values, the notice and the document say; another company's people never.
     for hidden in ("旧い名", "新しい名", "他人", "別の商会"):
         assert hidden not in page.text
@@ -251,7 +269,7 @@ def test_of_staff_the_page_names_nobody(app, two):
 
 @pytest.mark.parametrize(
     ("days", "said"),
-    [(90, "残り90日です"), (1, "残り1日です"), (0, "本日で有効期限が切れます"), (91, None)],
+    [(90, "あと90日です"), (1, "あと1日です"), (0, "本日で有効期限が切れます"), (91, None)],
 )
 def test_an_end_that_is_near_is_said_in_words(app, city, authority, days, said):
     midnight = clock.now().astimezone(clock.JST).replace(hour=23, minute=59, second=59, microsecond=0)
@@ -260,7 +278,7 @@ def test_an_end_that_is_near_is_said_in_words(app, city, authority, days, said):
     for address in ("/mypage/", START):
         page = enter(app, card).get(address)
         if said is None:
-            assert "残り91日です" not in text(page)
+            assert "あと91日です" not in text(page)
             assert "2〜4週間" not in text(page)
         else:
             assert said in text(page) or address == START
@@ -281,7 +299,8 @@ def test_without_a_registration_or_a_session_there_is_no_page(app, city, authori
     assert "R-161" in app.get("/inbox/").text
     assert "R-161" in app.get("/mypage/register/").text
     app.reset()
-    assert "T-301" in app.get("/mypage/").text
+    assert app.get("/mypage/").location == "/mypage/login/"
+    assert "T-301" in app.get("/inbox/").text
 
 
 def test_the_way_in_is_open_at_any_hour(app, two, city):
@@ -290,9 +309,7 @@ def test_the_way_in_is_open_at_any_hour(app, two, city):
     agency.always_open = False
     agency.opens_at = agency.closes_at = (now + timedelta(hours=3)).time()
     agency.save()
-    page = app.get("/mypage/")
-    assert "T-301" in page.text
-    page = present(app, page.click("マイページのログインへ"), cards[0])
+    page = present(app, app.get("/mypage/").follow(), cards[0])
     assert mine.company_id in page.follow().text
     # To act for the company stays a matter of the hours.
     assert "T-302" in present(app, app.get("/9992/goods/login/"), cards[0]).text

@@ -101,6 +101,10 @@ class TestQuestions:
         assert anchor in [article["id"] for article in page.html.select(".faq")]
         assert len(page.html.select(".faq")) <= faq.NEAR
 
+    @pytest.mark.parametrize("typed", ["ほげほげ", "パスタ", "いちご大福", "ラーメンの作り方", "asdfghjkl"])
+    def test_nonsense_is_not_answered_with_whatever_shares_a_syllable(self, typed: str) -> None:
+        assert faq.search(typed).entries == []
+
     @pytest.mark.parametrize("typed", ["ΩΩΩΩ", "。", "!", "株式会社ΩΩ"])
     def test_what_is_not_there_says_where_to_ask(self, django_app: Any, typed: str) -> None:
         page = django_app.get("/faq/", params={"q": typed})
@@ -143,7 +147,10 @@ class TestMessages:
             "入札参加資格の有効期間が終了しています（〇〇まで）。",
             "資格の更新について、契約課にお問い合わせください。",
         ]
-        assert page.html.find(id="T-301").find_all("td")[1].text == "メニューに戻り、もう一度ICカードで入ってください。"
+        assert (
+            page.html.find(id="T-301").find_all("td")[1].text
+            == "画面の下のボタンを押し、もう一度ICカードで入ってください。"
+        )
 
     @pytest.mark.parametrize("typed", ["C-212", "c212", "Ｃ－２１２"])
     def test_a_code_finds_its_message_alone(self, django_app: Any, typed: str) -> None:

@@ -50,10 +50,10 @@ def test_through_the_life_of_a_card_each_warning_comes_once(city):
             if warn(card, before=before):
                 told.append((before, Notice.objects.latest("queued_at").subject))
     assert told == [
-        (90, "ICカードの有効期限が近づいています（残り90日）"),
-        (60, "ICカードの有効期限が近づいています（残り60日）"),
-        (30, "ICカードの有効期限が近づいています（残り30日）"),
-        (7, "ICカードの有効期限が近づいています（残り7日）"),
+        (90, "ICカードの有効期限が近づいています（あと90日）"),
+        (60, "ICカードの有効期限が近づいています（あと60日）"),
+        (30, "ICカードの有効期限が近づいています（あと30日）"),
+        (7, "ICカードの有効期限が近づいています（あと7日）"),
         (-1, "ICカードの有効期限が切れました"),
     ]
     assert Notice.objects.count() == 10
@@ -80,7 +80,7 @@ def test_the_letter_goes_to_the_office_and_to_the_company_with_what_to_do(city):
         TO_COMPANY: card.company_id,
     }
     (text,) = set(Notice.objects.values_list("body", flat=True))
-    for words in (card.company_id, card.serial, "（株）テスト商会01", f"{card.expires_at.astimezone(clock.JST):%Y/%m/%d}", "残り30日", "2〜4週間", "ICカード更新", "E-mail : ebid@example.jp"):  # fmt: skip
+    for words in (card.company_id, card.serial, "（株）テスト商会01", f"{card.expires_at.astimezone(clock.JST):%Y/%m/%d}", "あと30日", "2〜4週間", "ICカード更新", "E-mail : ebid@example.jp"):  # fmt: skip
         assert words in text, words
 
 

@@ -127,7 +127,9 @@ ROUTES: dict[str, dict[str, Route]] = {
         # Without a token nobody comes in, whoever was in before.
         "registration-present": Route(post="403 K-421", arguments=of_section),
         "login": Route("200", post="403 K-421", arguments=of_section),
-        "registration-lookup": Route(PROVEN_ONLY, post=("403 T-301", "302", "302", "302"), arguments=of_section),
+        "registration-lookup": Route(
+            ("403 T-301", "200", "302", "302"), post=("403 T-301", "302", "302", "302"), arguments=of_section
+        ),
         # Without a draft the way leads back to the look-up.
         "registration-contacts": Route(
             ("403 T-301", "302", "302", "302"), post=("403 T-301", "302", "302", "302"), arguments=of_section
@@ -161,7 +163,7 @@ ROUTES: dict[str, dict[str, Route]] = {
         # Each sees its own start page; the card that is not registered is told so.
         "start": Route(("403 T-301", "403 R-120", "200", "200"), arguments=of_section),
         # マイページ and the inbox: of the card, wherever it is registered.
-        "account": Route(("403 T-301", "403 R-161", "200", "200")),
+        "account": Route(("302", "403 R-161", "200", "200")),
         "account-login": Route("200", post="403 K-421"),
         "account-elsewhere": Route(
             ("403 T-301", "403 R-161", "200", "200"), post=("403 T-301", "403 R-161", "404", "404")
@@ -173,6 +175,7 @@ ROUTES: dict[str, dict[str, Route]] = {
         ),
         "account-closed": Route(("403 T-301", "404", "404", "404"), arguments=of_card),
         "inbox": Route(("403 T-301", "403 R-161", "200", "200")),
+        "inbox-read-all": Route(post=("403 T-301", "403 R-161", "302", "302")),
         "inbox-notice": Route(("403 T-301", "403 R-161", "200", "404"), arguments=of_notice),
         "inbox-open": Route(post=("403 T-301", "403 R-161", "302", "404"), arguments=of_notice),
         "session-extend": Route(post=("401", "200", "200", "200")),
@@ -267,12 +270,12 @@ def owned(city, authority):
 
 
 def browser(card: Issued | None, *, site: str = "supplier", **options: Any) -> Client:
-    """Return a browser of this site, in which this card was presented at the menu."""
+    """Return a browser of this site, into which this card has come."""
     client = Client(headers={"host": SITES[site][1]}, **options)
     if card is not None:
         nonce = client.post(reverse("card-nonce")).json()["nonce"]
         token = {"token": make_token(card, nonce), "person_in_charge": "係 太郎"}
-        assert client.post(reverse("registration-present", kwargs=SECTION), token).status_code == 302
+        assert client.post(reverse("account-login"), token).status_code == 302
     return client
 
 
@@ -476,7 +479,7 @@ def test_the_cookies_of_production_are_secure_and_tied_to_the_host(owned, settin
     client = Client(headers={"host": SITES["supplier"][1]})
     nonce = client.post(reverse("card-nonce"), secure=True).json()["nonce"]
     token = {"token": make_token(owned[1]["owner"], nonce), "person_in_charge": "係 太郎"}
-    assert client.post(reverse("registration-present", kwargs=SECTION), token, secure=True).status_code == 302
+    assert client.post(reverse("account-login"), token, secure=True).status_code == 302
     client.get(reverse("registration-menu", kwargs=SECTION), secure=True)
     assert set(client.cookies) == PRODUCTION_NAMES
     for name, cookie in client.cookies.items():

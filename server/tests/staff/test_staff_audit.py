@@ -114,6 +114,9 @@ def test_a_long_list_goes_on_page_by_page(office: Office, log, browser):
     log(120)
     app = browser(card)
     page, seen = app.get("/audit/", {"kind": "registration."}), []
+    # People count from one, as the contractor's print does.
+    assert page.html.select_one("tbody th").text == str(Leaf.objects.count())
+    assert f"{Leaf.objects.count()}番目" in page.click(href=f"/audit/entries/{shown(page)[0]}/").text
     while True:
         seen += shown(page)
         if "次の50件" not in page.text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from staff_office import Office, present
 
 from irefuda.agencies.models import Agency, SpecialClosure
 from irefuda.ledger.models import Entry
-from irefuda.staff import operations
+from irefuda.staff import operations, queries
 from irefuda.staff.models import Enrolment, Role, StaffAct, StaffMember
+from irefuda.ui import clock
 from irefuda_core.registration import Policy
 
 
@@ -222,6 +224,11 @@ def test_an_agency_is_set_on_its_pages(office: Office, agency: Agency, browser):
     form = form_of(page.click("臨時休止日を加える"), "closed_on")
     form["closed_on"], form["shown_reason"], form["reason"] = "2030-02-30", "保守", "定期保守"
     assert "2027-03-31 の形" in form.submit().text
+    form["closed_on"] = (queries.today(clock.now()) - timedelta(days=1)).isoformat()
+    page = form.submit()
+    assert "過ぎた日は休止にできません。" in page.html.select_one("#id_closed_on_error").text
+    assert page.html.select_one("label[for=id_reason]").text.startswith("変更の理由（職員だけが見ます）")
+    assert page.click("^やめる$").request.path == "/agencies/9991/"
     form["closed_on"] = "2030-03-01"
     page = confirm(form.submit())
     assert "2030年3月1日　保守" in page.text

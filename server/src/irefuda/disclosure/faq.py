@@ -17,6 +17,8 @@ from irefuda_core import prose, text
 FILE = Path(__file__).with_name("faq.toml")
 LONGEST_QUERY = 100
 NEAR, NEAR_ENOUGH = 5, 0.6
+# How much of what was asked an entry must share, and how many bigrams: below that it only happens to have a syllable in common.
+SHARED, SHARED_TERMS = 0.2, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,15 @@ def search(typed: str) -> Found:
 def _nearest(words: list[str]) -> list[Entry]:
     """Return the few entries whose bigrams are most like the words', the rarer the bigram the more it counts."""
     rarity, asked = _rarity(), {term for word in words for term in text.query_terms(word)}
-    scores = {
-        entry: sum(rarity.get(term, 0.0) for term in asked & terms)
-        for entry, terms in ((entry, _terms(parts)) for entry, parts in _keys())
-    }
-    best = max(scores.values())
+    shared = {entry: asked & _terms(parts) for entry, parts in _keys()}
+    enough = min(SHARED_TERMS, len(asked))
+    scores = {entry: sum(rarity[term] for term in terms) for entry, terms in shared.items() if len(terms) >= enough > 0}
+    best = max(scores.values(), default=0.0)
+    # A bigram that stands in no entry counts as much as one that stands in a single one.
+    if not best or best < SHARED * sum(rarity.get(term, math.log(len(shared))) for term in asked):
+        return []
     near = sorted((entry for entry in scores if scores[entry] > best * NEAR_ENOUGH), key=lambda entry: -scores[entry])
-    return near[:NEAR] if best else []
+    return near[:NEAR]
 
 
 @cache

@@ -8,7 +8,7 @@ from django import forms
 
 from irefuda.agencies.models import Category
 from irefuda.disclosure.operations import BODY_LENGTH, REASON_LENGTH, TITLE_LENGTH
-from irefuda.staff.forms import Line, Reasoned, WithAgency
+from irefuda.staff.forms import BesidePublicReason, Line, Reasoned, WithAgency
 from irefuda_core import prose, text
 from irefuda_core.lottery import Draw, Lot, draw
 from irefuda_core.text import to_half_width
@@ -146,7 +146,7 @@ class AnnouncementForm(WithAgency, Reasoned):
         }
 
 
-class WithdrawForm(Reasoned):
+class WithdrawForm(BesidePublicReason):
     """The end of an announcement before its time."""
 
     shown_reason = Line(

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import IntegrityError
 
+from irefuda.notices import queries
 from irefuda.notices.models import Notice, PracticeMail, ReadMark
 from irefuda.ui import rows
 from irefuda_core.refusal import Refused, refusal
@@ -60,6 +61,12 @@ def enqueue(
 def mark_read(*, notice: Notice, reader: str, now: datetime) -> None:
     """Write down that the holder of this card has opened the notice; the first time stays."""
     ReadMark.objects.bulk_create([ReadMark(notice=notice, reader=reader, read_at=now)], ignore_conflicts=True)
+
+
+def mark_all_read(*, of: queries.Inbox, reader: str, now: datetime) -> None:
+    """Write down that the holder of this card has seen every notice that is in the inbox now."""
+    marks = [ReadMark(notice=notice, reader=reader, read_at=now) for notice in queries.unread_notices(of)]
+    ReadMark.objects.bulk_create(marks, ignore_conflicts=True)
 
 
 def record_practice_mail(

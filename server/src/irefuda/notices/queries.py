@@ -72,6 +72,11 @@ def unread(of: Inbox) -> int:
     return int(count)
 
 
+def unread_notices(of: Inbox) -> QuerySet[Notice]:
+    """Return the notices that nobody of the readers has opened, by their numbers alone."""
+    return inbox(*of.keys).exclude(_read_by(of.readers)).only("id")
+
+
 def inbox_page(of: Inbox, *, page: int) -> InboxPage:
     """Return one page of an inbox, latest first."""
     page = max(page, 1)

@@ -206,7 +206,7 @@ def _companys_cards(registrations: Sequence[int]) -> Iterable[RegisteredCard]:
     """Return the cards that speak or spoke for these companies: any other one may be a stranger's."""
     rows = RegisteredCard.objects.filter(registration_id__in=registrations, status__in=[CardStatus.ACTIVE, *ENDED])
     return rows.only(
-        "registration_id", "section_id", "issuer_key", "fingerprint", "holder_name", "expires_at", "status",
+        "registration_id", "section_id", "issuer_key", "serial", "fingerprint", "holder_name", "expires_at", "status",
         "person_in_charge", "registered_at", "ended_at", "succeeds_id",
     )  # fmt: skip
 

@@ -63,7 +63,9 @@ def log_in(request: HttpRequest) -> HttpResponse:
 @require_GET
 @_of_card
 def show_account(request: HttpRequest) -> HttpResponse:
-    """マイページ."""
+    """マイページ; for whoever has not come in yet, the way in."""
+    if request.card_session is None:  # type: ignore[attr-defined]
+        return redirect("account-login")
     now = clock.now()
     presenter = auth.presenter(request, now=now)
     fingerprint = presenter.card.fingerprint
@@ -93,6 +95,17 @@ def show_inbox(request: HttpRequest) -> HttpResponse:
         number = 1
     shown = inboxes.inbox_page(inbox, page=min(number, 10_000))
     return render(request, "registration/account_inbox.html", {"inbox": shown, "unread": inboxes.unread(inbox)})
+
+
+@require_POST
+@_of_card
+def read_all(request: HttpRequest) -> HttpResponse:
+    """「すべて既読にする」: mark every notice of the inbox as read by this card."""
+    now = clock.now()
+    fingerprint = auth.presenter(request, now=now).card.fingerprint
+    notices.mark_all_read(of=account.inbox_of(fingerprint=fingerprint), reader=fingerprint, now=now)
+    response: HttpResponse = redirect("inbox")
+    return response
 
 
 def _notice(request: HttpRequest, notice_id: uuid.UUID) -> tuple[str, Notice]:

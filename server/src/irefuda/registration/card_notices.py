@@ -104,7 +104,7 @@ def _warn(card_id: uuid.UUID, step: int, *, now: datetime) -> bool:
                     notices.enqueue(
                         kind="registration.expiring",
                         to=to,
-                        subject=f"ICカードの有効期限が近づいています（{f'残り{left}日' if left else '本日まで'}）",
+                        subject=f"ICカードの有効期限が近づいています（{f'あと{left}日' if left else '本日まで'}）",
                         body=text,
                         at=now,
                         sender=card.section.agency.system_email,

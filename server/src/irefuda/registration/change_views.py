@@ -135,6 +135,7 @@ def enter_changes(request: HttpRequest, section: Section) -> HttpResponse:
 
 def _take_changes(request: HttpRequest, section: Section, *, now: datetime, rules_now: datetime) -> HttpResponse:
     """Judge what was typed; it is kept before anything is refused, and every mistake is shown by a GET."""
+    _same_card(request)
     typed, based_on = _typed(request), request.POST.get("based_on", "")
     fingerprint = auth.typing_card(request)
     card = queries.card_of(section=section, fingerprint=fingerprint) if fingerprint else None
@@ -169,6 +170,16 @@ def _take_changes(request: HttpRequest, section: Section, *, now: datetime, rule
     else:
         changes.keep_typed(card=state.card, typed=typed, based_on=based_on, now=now)
     return redirect(f"{request.path}?mistakes")
+
+
+def _same_card(request: HttpRequest) -> None:
+    """Let a page go on only for the card that it was made for: another may have come in from another tab meanwhile.
+
+    :raises Refused: R-158
+    """
+    now_in = auth.typing_card(request)
+    if now_in and request.POST.get("fingerprint", now_in) != now_in:
+        raise Refused(refusal("R-158"))
 
 
 def _differing(state: State, typed: dict[str, str]) -> list[dict[str, str]]:
@@ -245,6 +256,7 @@ def change(request: HttpRequest, section: Section) -> HttpResponse:
     """「変更」: take the signed document."""
     now = clock.now()
     presenter = auth.presenter(request, now=now, screen=SCREEN)
+    _same_card(request)
     fingerprint = presenter.card.fingerprint
     try:
         draft_id = uuid.UUID(request.POST.get("draft", ""))
@@ -418,6 +430,7 @@ def _waiting(address: str, blocks: list[str], state: State, said: dict[str, Any]
         "form": form,
         "over": refusal(over) if over else None,
         "sent_again": mine.get("sent_again", False),
+        "not_sent": mine.get("not_sent", []),
     }
 
 
@@ -433,7 +446,8 @@ def send_code(request: HttpRequest, section: Section) -> HttpResponse:
         changes.send_code_again(card=card, address=address, code=_fresh_code(), now=now)
     except Refused as refused:
         count_refused(request, section, refused)
-        kept["errors"] = [f"{reason.sentence}{reason.remedy}（{reason.code}）" for reason in refused.refusals]
+        # About the mail, not about what stands in the field.
+        kept["not_sent"] = [f"{reason.sentence}{reason.remedy}（{reason.code}）" for reason in refused.refusals]
         kept["sent_again"] = False
     request.session["address"] = kept
     return go("change-address", section)

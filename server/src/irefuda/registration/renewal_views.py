@@ -24,7 +24,7 @@ PURPOSE = "ICカード更新"
 # A double click or a lost answer comes again at once; a form that is sent again later lets nobody in.
 ANSWERED_AGAIN = timedelta(minutes=1)
 # These are put right by 「登録」, not by trying 更新 again.
-TO_REGISTER = frozenset({"R-120", "R-135"})
+TO_REGISTER = frozenset({"R-120", "R-133", "R-135"})
 
 
 @require_GET

@@ -17,7 +17,7 @@ from irefuda.ledger import queries as ledger
 from irefuda.notices import queries as inboxes
 from irefuda.registration import account, auth, changes, operations, queries, renewals
 from irefuda.registration.forms import Contact, SupplierLookup
-from irefuda.registration.models import CardStatus, Draft, RegisteredCard
+from irefuda.registration.models import HALTED, CardStatus, Draft, RegisteredCard
 from irefuda.registration.section_pages import (
     count_refused,
     go,
@@ -31,6 +31,7 @@ from irefuda.registration.section_pages import (
 from irefuda.suppliers import queries as suppliers
 from irefuda.ui import clock
 from irefuda.ui.clock import JST
+from irefuda.ui.pages import refusal_page
 from irefuda_core import documents
 from irefuda_core import registration as rules
 from irefuda_core.card_life import days_left
@@ -61,9 +62,29 @@ def menu(request: HttpRequest, section: Section) -> HttpResponse:
 @require_POST
 @in_section
 def present(request: HttpRequest, section: Section) -> HttpResponse:
-    """Take the card's proof at the way into 登録."""
+    """Take the card's proof at the way into 登録; a card that is registered here already hears it before it types anything."""
     prove(request, section)
+    standing = queries.card_standing(section=section, fingerprint=request.session["card"]["fingerprint"])
+    if standing == CardStatus.ACTIVE:
+        return _registered_already(request, section)
+    # One that has ended may be registered again: for which company, 資格審査情報検索 says.
+    if standing in (CardStatus.PROVISIONAL, HALTED):
+        operations.refuse_unless_active(standing)
     return go("registration-lookup", section)
+
+
+def _registered_already(request: HttpRequest, section: Section) -> HttpResponse:
+    refused = Refused(refusal("R-105"))
+    count_refused(request, section, refused)
+    place = [section.agency.code, Category(section.category)]
+    return refusal_page(
+        request,
+        refused.refusals,
+        ways=[(reverse("start", args=place), "電子入札"), (reverse("change-form", args=place), "変更")],
+        section=section,
+        back_url=reverse("registration-menu", args=place),
+        back_label="利用者登録メニューに戻る",
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -75,7 +96,12 @@ def look_up(request: HttpRequest, section: Section) -> HttpResponse:
     presenter = auth.presenter(request, now=now, saved=False if request.method == "POST" else None)
     needs_password = section.agency.lookup_needs_password
     if request.method == "GET":
-        draft = queries.draft_of(section=section, fingerprint=presenter.card.fingerprint, now=now)
+        fingerprint = presenter.card.fingerprint
+        registered = queries.card_of(section=section, fingerprint=fingerprint)
+        if registered is not None and registered.status in queries.LIVING:
+            # The back button leads here from 登録完了, to a form that asks for what is done.
+            return go("registration-done", section, card_id=registered.id)
+        draft = queries.draft_of(section=section, fingerprint=fingerprint, now=now)
         form, reasons = _lookup_shown(request, section, needs_password=needs_password)
         return page(request, "lookup", section, form=form, draft=draft, reasons=reasons, card=presenter.card)
     form = SupplierLookup(request.POST, needs_password=needs_password)

@@ -45,6 +45,7 @@ urlpatterns = [
     path("mypage/login/", account.log_in, name="account-login"),
     path("mypage/register/", account.register_elsewhere, name="account-elsewhere"),
     path("inbox/", account.show_inbox, name="inbox"),
+    path("inbox/read/", account.read_all, name="inbox-read-all"),
     path("inbox/<uuid:notice_id>/", account.show_notice, name="inbox-notice"),
     path("inbox/<uuid:notice_id>/open/", account.open_notice, name="inbox-open"),
     path(SECTION + "cards/add/", account.add_card, name="account-add-card"),

@@ -13,6 +13,8 @@ from django import forms
 from irefuda.agencies.models import Agency
 from irefuda.staff.agency_settings import COLUMNS, KNOBS, Knob
 from irefuda.staff.models import Role
+from irefuda.staff.queries import today
+from irefuda.ui import clock
 from irefuda_core import text
 from irefuda_core.refusal import refusal
 from irefuda_core.registration import Policy
@@ -84,6 +86,14 @@ class Reasoned(forms.Form):
         """Yield every field as hidden inputs, for the page that asks for the last word."""
         for field in self:
             yield field.as_hidden()
+
+
+class BesidePublicReason(Reasoned):
+    """A form that asks for two reasons: one that everybody sees, and the one that the record keeps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].label = "変更の理由（職員だけが見ます）"
 
 
 class CodeForm(forms.Form):
@@ -265,7 +275,7 @@ class HoursForm(Reasoned):
         return {"opens_at": self.cleaned_data["opens_at"], "closes_at": self.cleaned_data["closes_at"]}
 
 
-class ClosureForm(Reasoned):
+class ClosureForm(BesidePublicReason):
     """A day on which the agency closes although the calendar would have it open."""
 
     closed_on = Day(label="休止する日", error_messages={"required": "休止する日を入力してください。"})
@@ -275,6 +285,16 @@ class ClosureForm(Reasoned):
         missing="利用者に見せる理由を入力してください。",
         help_text="例：システムの保守のため。100文字以内。",
     )
+
+    def clean_closed_on(self) -> date:
+        """Return the day.
+
+        :raises ValidationError: for one that is over
+        """
+        day: date = self.cleaned_data["closed_on"]
+        if day < today(clock.now()):
+            raise forms.ValidationError("過ぎた日は休止にできません。今日か、後の日を入力してください。")
+        return day
 
 
 class ReopenForm(Reasoned):

@@ -37,7 +37,7 @@ def change(
     twice changes once, and what it has shown, so that nothing is overwritten unseen. `trail=[(address, name), …]` in the
     context are the pages above, for 「現在の位置」.
     """
-    page = {"title": title, "form": form, "actor": actor, **context}
+    page = {"title": title, "form": form, "actor": actor, "done_url": done_url, **context}
     if request.method != "POST" or "back" in request.POST:
         return render(request, template, page)
     if not form.is_valid():

@@ -24,17 +24,19 @@ def refusal_page(
     heading: str = "手続きを進められません",
     back_url: str = "/",
     back_label: str = "トップページへ",
+    ways: Sequence[tuple[str, str]] = (),
     section: object = None,
 ) -> HttpResponse:
     """Answer with a page of its own that names each reason, its code, and what to do next.
 
-    `section` (a 区分 of a 調達機関) puts that agency's help desk into the footer.
+    `ways` are (address, label) of buttons that lead on. `section` (a 区分 of a 調達機関) puts that agency's help desk into the footer.
     """
     context = {
         "refusals": refusals,
         "heading": heading,
         "back_url": back_url,
         "back_label": back_label,
+        "ways": ways,
         "section": section,
     }
     answer = render(request, "ui/refusal.html", context, status=status)
@@ -59,4 +61,4 @@ def server_error(request: HttpRequest) -> HttpResponse:
         answer = refusal_page(request, [refusal("P-800")], status=503, heading="しばらく待って、もう一度お試しください")
         answer.headers["Retry-After"] = "30"
         return answer
-    return render(request, "500.html", status=500)
+    return render(request, "500.html", {"number": getattr(request, "number", "")}, status=500)
