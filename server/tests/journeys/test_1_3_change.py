@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import ledger_files
 import pytest
 from builders import CONTACT, registered
 from steps import change, main_form, present, register, send, sign_and_change, type_over, way_to_change
 
+from irefuda import ui
 from irefuda.ledger import keys, sequencer
 from irefuda.notices.models import Notice
 from irefuda.registration.models import (
@@ -282,6 +284,14 @@ def test_the_receipt_of_a_change_is_proved_by_the_citizens_checker(app, city, ca
     said = subprocess.run(checked, capture_output=True, check=False, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
     assert "番目に記録されています" in done.click("^印刷")
+
+
+def test_the_print_of_a_change_fits_on_two_sheets(app, card, settings, tmp_path):
+    settings.STATIC_ROOT = Path(str(ui.__file__)).with_name("static")
+    made = app.get(change(app, card, rep_person="次郎").location.replace("/done/", "/print/") + "user.pdf")
+    (tmp_path / "made.pdf").write_bytes(made.body)
+    told = subprocess.run(["pdfinfo", str(tmp_path / "made.pdf")], capture_output=True, check=True, text=True)
+    assert re.search(r"^Pages: +2$", told.stdout, re.MULTILINE)
 
 
 def test_the_pdf_carries_the_signed_document(app, card, tmp_path):

@@ -165,6 +165,13 @@ def test_a_wrong_period_is_told_at_the_field(contracts, asked):
     assert ("期間が正しくありません" in page.text) == ("place" not in asked)
 
 
+def test_the_usual_period_stands_in_its_fields(contracts):
+    form = contracts.get("/reports/").html.select_one("main form")
+    first, last = (form.select_one(f"[name={name}]")["value"] for name in ("first", "last"))
+    this = reports.month_of(clock.now())
+    assert (first, last) == (f"{reports.later(this, -11):%Y-%m}", f"{this:%Y-%m}")
+
+
 def test_an_open_end_is_as_long_as_usual():
     usual = (date(2026, 1, 1), date(2026, 3, 1))
     for typed, expected in (

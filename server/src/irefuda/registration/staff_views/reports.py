@@ -36,7 +36,8 @@ def _asked(request: HttpRequest, actor: Actor, *, first: int, last: int) -> Aske
     own = [section for section in agencies.sections() if actor.may_see(section.agency)]
     this = reports.month_of(clock.now())
     usual = (reports.later(this, first), reports.later(this, last))
-    form = ReportPeriod(request.GET or None, sections=own)
+    shown = {name: f"{month:%Y-%m}" for name, month in zip(("first", "last"), usual, strict=True)}
+    form = ReportPeriod(request.GET or None, sections=own, initial=shown)
     everything = actor.agency is None
     if not form.is_bound:
         return Asked(form, own, reports.months_between(*usual), everything)
