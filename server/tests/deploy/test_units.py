@@ -397,11 +397,14 @@ def test_the_database_restarted_under_load_costs_a_moment_and_no_deed(installati
     jobs = installation.unit("irefuda-outbox.service")
     scheduler = subprocess.Popen(
         [*jobs.commands[0][:-1], "repeat", "purge_registration", "--every-hours", "0.0003"],
-        env=installation.environment(jobs),
-        stdout=subprocess.DEVNULL,
+        env={**installation.environment(jobs), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    # At work before the database goes: one that only begins then is begun again by whoever watches over it.
+    assert scheduler.stdout is not None
+    assert scheduler.stdout.readline()
 
     def deed() -> str:
         print("", file=deeds.stdin, flush=True)
