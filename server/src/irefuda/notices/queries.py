@@ -55,7 +55,7 @@ def is_waiting_since(moment: datetime) -> bool:
 
 def inbox(*keys: str) -> QuerySet[Notice]:
     """Return the notices of these inboxes (certificate fingerprint or 企業ID), latest first; an empty key has none."""
-    return Notice.objects.filter(inbox__in=keys).exclude(inbox="").order_by("-queued_at", "id")
+    return Notice.objects.filter(inbox__in=keys).exclude(inbox="").order_by("-queued_at", "kind", "to", "id")
 
 
 def unread(of: Inbox) -> int:
