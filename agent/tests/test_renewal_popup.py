@@ -25,7 +25,7 @@ from irefuda_agent.renewal import Limits, Renewal, Step
 from irefuda_agent.settings import Module
 from irefuda_agent.settings_file import SettingsFile
 from irefuda_agent.web import Web
-from irefuda_core import jws
+from irefuda_core import documents, jws
 
 pytestmark = pytest.mark.browser
 
@@ -206,7 +206,9 @@ def test_a_person_renews_with_the_keyboard_alone(walking, cards):
     assert not popup.get_by_label("PIN番号:").is_visible()
     values = json.loads(document)
     shown = popup.locator("#confirmation dd").all_inner_texts()
-    assert {value for key, value in values.items() if key != "type"} <= set(shown)
+    read = documents.read_document(document.encode(), realm=values["realm"], origin=values["origin"])
+    assert {text for _, text in read.envelope[1:]} <= set(shown)
+    assert {value for key, value in values.items() if key not in documents.ENVELOPE} <= set(shown)
     assert blocks(popup, 1040) == "beside"
     assert axe(popup) == []
     state(popup, "renewal-confirmation")
