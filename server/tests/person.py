@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from practice_city import PracticeCity
 from served import Watched
 
@@ -59,6 +59,11 @@ class Person:
             self.page.keyboard.press("Enter")
         else:
             found.click()
+
+    def follow(self, link: Locator) -> None:
+        """Press what leads to another page, and wait for that page: a click returns before its answer has come."""
+        with self.page.expect_navigation():
+            link.click()
 
     def present(self, button: str, card: dict[str, str], *, person: str = "係 花子", keyboard: bool = False) -> None:
         """Press the button that opens the popup, choose the card, and type the PIN there."""

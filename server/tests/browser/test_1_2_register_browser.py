@@ -57,7 +57,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
     assert card["pin"] in page.inner_text("main")
     for path in ("/bidding/", "/sections/goods/", "/9992/goods/", "/9992/goods/registration/"):
         person.go(path)
-    page.get_by_role("link", name="利用者登録処理").click()
+    person.follow(page.get_by_role("link", name="利用者登録処理"))
     person.look("menu")
 
     person.present("登録", card, keyboard=not wide)
@@ -121,7 +121,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
         page.wait_for_timeout(250)
         page.reload()
     person.look("mails")
-    mail.get_by_role("link").click()
+    person.follow(mail.get_by_role("link"))
     person.look("mail")
     for words in (company_id, card["register_name"], CONTACT["person"], CONTACT["address"]):
         assert words in page.inner_text("main")
@@ -145,7 +145,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
 def look_at_account(person: Person, company_id: str, *, keyboard: bool) -> None:
     """Walk through マイページ and the inbox, up to the button that would stop the card."""
     page = person.page
-    page.get_by_role("link", name="お知らせ（未読").click()
+    person.follow(page.get_by_role("link", name="お知らせ（未読"))
     person.look("inbox")
     notice = page.get_by_role("button", name="利用者登録のお知らせ").first
     if keyboard:
@@ -158,17 +158,17 @@ def look_at_account(person: Person, company_id: str, *, keyboard: bool) -> None:
     assert company_id in page.inner_text(".letter")
     page.get_by_role("link", name="お知らせの一覧に戻る").click()
     expect(page.get_by_role("cell", name="既読").first).to_be_visible()
-    page.get_by_role("navigation", name="サイト全体").get_by_role("link", name="マイページ").click()
+    person.follow(page.get_by_role("navigation", name="サイト全体").get_by_role("link", name="マイページ"))
     page.locator("summary").first.click()
     person.look("mypage")
     assert company_id in page.inner_text("main")
-    page.get_by_role("link", name="別の区分・別の調達機関に登録する").click()
+    person.follow(page.get_by_role("link", name="別の区分・別の調達機関に登録する"))
     person.look("elsewhere")
     page.go_back()
-    page.get_by_role("link", name="ICカードを追加する").first.click()
+    person.follow(page.get_by_role("link", name="ICカードを追加する").first)
     person.look("add-card")
     page.go_back()
-    page.get_by_role("link", name="使用を止める").first.click()
+    person.follow(page.get_by_role("link", name="使用を止める").first)
     person.look("close-card")
     person.press("使用を止める")
     page.locator(".error-summary").wait_for()
@@ -240,7 +240,7 @@ def code_from_mail(person: Person, address: str) -> str:
             break
         page.wait_for_timeout(250)
         page.reload()
-    mail.get_by_role("link").click()
+    person.follow(mail.get_by_role("link"))
     person.look("change-code-mail")
     found = re.search(r"確認コード : ([0-9]{6})", page.inner_text("main"))
     assert found is not None

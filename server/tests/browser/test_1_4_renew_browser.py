@@ -121,7 +121,7 @@ def renew(person: Person, old: dict[str, str], new: dict[str, str], directory: P
     """Walk from the menu to the receipt, wide by mouse and narrow by keyboard; return the 企業ID."""
     page, wide = person.page, person.width == 1280
     person.go(f"{SECTION}/registration/menu/")
-    page.get_by_role("link", name="ICカード更新", exact=True).click()
+    person.follow(page.get_by_role("link", name="ICカード更新", exact=True))
     person.look("renewal")
     popup = hand_over(person, old, new, keyboard=not wide)
     popup.get_by_role("heading", name="電子証明書更新確認").wait_for()

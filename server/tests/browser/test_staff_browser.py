@@ -69,8 +69,14 @@ class Colleague:
         self.look()
 
     def press(self, button: str) -> None:
-        self.page.get_by_role("button", name=button, exact=True).click()
+        # A click returns before its answer has come: without this wait the page before it, or half a page, is judged.
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=button, exact=True).click()
         self.look()
+
+    def follow(self, link: str) -> None:
+        with self.page.expect_navigation():
+            self.page.get_by_role("link", name=link).click()
 
     def present(self, button: str, card: dict[str, str]) -> None:
         """Press the card button, choose the card in the popup, and type the PIN there."""
@@ -99,14 +105,14 @@ def test_every_page_reads_well_for_those_who_may_see_it(city: PracticeCity, brow
             colleague.go(path, status=404 if (role, path) == ("witness", "/members/") else 200)
         if role == "auditor":
             colleague.go("/audit/")
-            colleague.page.locator("td a").first.click()
+            with colleague.page.expect_navigation():
+                colleague.page.locator("td a").first.click()
             expect(colleague.page.locator("h1")).to_have_text("台帳の記録")
             assert "確かめられました" in colleague.page.inner_text("main")
             for summary in colleague.page.locator("summary").all():
                 summary.click()
             colleague.look()
-        colleague.page.get_by_role("button", name="ログアウト").click()
-        colleague.look()
+        colleague.press("ログアウト")
         assert "ログアウトしました" in colleague.page.inner_text("main")
         colleague.context.close()
 
@@ -122,9 +128,9 @@ def test_a_new_card_comes_in_and_a_role_is_changed(city: PracticeCity, browser: 
     chief.go("/login/")
     chief.present("ログイン", city.card("staff-administrator"))
     chief.page.wait_for_url(f"{city.staff_origin}/")
-    chief.page.get_by_role("link", name="職員の管理").click()
-    chief.page.get_by_role("link", name="相談 五郎").click()
-    chief.page.get_by_role("link", name="役割を変える").click()
+    chief.follow("職員の管理")
+    chief.follow("相談 五郎")
+    chief.follow("役割を変える")
     chief.press("確認する")
     assert "理由を入力してください" in chief.page.inner_text(".error-summary")
     chief.page.get_by_label("監査", exact=True).check()
@@ -136,7 +142,7 @@ def test_a_new_card_comes_in_and_a_role_is_changed(city: PracticeCity, browser: 
     chief.press("確定する")
     assert "変更を台帳に記録しました" in chief.page.inner_text("main")
     # The card that has just been ended is presented again, and let in again by its code.
-    chief.page.get_by_role("link", name="利用を終える").click()
+    chief.follow("利用を終える")
     chief.page.get_by_label("理由").fill("退職")
     chief.press("確認する")
     chief.press("確定する")
