@@ -427,29 +427,32 @@ def _register(
     elif counts and representative != registration.representative:
         # Another card of the company registered meanwhile: its 代表窓口情報 stands, so this document must be shown anew.
         raise Refused(refusal("R-123"))
-    entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
-    card = RegisteredCard(
-        id=uuid.uuid4(),
-        registration=registration,
-        section=section,
-        issuer_key=presenter.card.issuer_key,
-        serial=presenter.card.serial_text,
-        fingerprint=presenter.card.fingerprint,
-        certificate=presenter.card.der,
-        holder_name=presenter.card.holder_name,
-        expires_at=presenter.card.not_after,
-        status=CardStatus.ACTIVE if counts else CardStatus.PROVISIONAL,
-        doubts=doubts,
-        office=contact_of(document, "card_office"),
-        person_in_charge=str(document["person_in_charge"]),
-        application=jws,
-        ledger_entry=entry.id,
-        receipt=ledger.receipt_for(entry),
-        draft=draft.id,
-        registered_at=now,
-    )
-    rows.insert(card)
-    _announce(card=card, registration=registration, first=first, now=now)
+    with rows.sent_together():
+        entry = ledger.append(document=jws.encode(), kind="registration.registered", at=now, salt=salt)
+        card = RegisteredCard(
+            id=uuid.uuid4(),
+            registration=registration,
+            section=section,
+            issuer_key=presenter.card.issuer_key,
+            serial=presenter.card.serial_text,
+            fingerprint=presenter.card.fingerprint,
+            certificate=presenter.card.der,
+            holder_name=presenter.card.holder_name,
+            expires_at=presenter.card.not_after,
+            status=CardStatus.ACTIVE if counts else CardStatus.PROVISIONAL,
+            doubts=doubts,
+            office=contact_of(document, "card_office"),
+            person_in_charge=str(document["person_in_charge"]),
+            application=jws,
+            ledger_entry=entry.id,
+            receipt=ledger.receipt_for(entry),
+            draft=draft.id,
+            registered_at=now,
+        )
+        rows.insert(card)
+        _announce(card=card, registration=registration, first=first, now=now)
+    if counts and not first:
+        warn_company(card=card, registration=registration, now=now)
     return card
 
 
@@ -501,7 +504,7 @@ def contact_of(document: dict[str, str], prefix: str) -> dict[str, str]:
 
 
 def _announce(*, card: RegisteredCard, registration: Registration, first: bool, now: datetime) -> None:
-    """Queue 「利用者申請書受理メール」; a further card is announced to 代表窓口 and to the other cards' inboxes."""
+    """Queue 「利用者申請書受理メール」 for whoever applied."""
     agency = registration.section.agency
     if card.status == CardStatus.PROVISIONAL:
         notices.enqueue(
@@ -522,8 +525,6 @@ def _announce(*, card: RegisteredCard, registration: Registration, first: bool, 
         card=card,
         now=now,
     )
-    if not first:
-        warn_company(card=card, registration=registration, now=now)
 
 
 def applicants(card: RegisteredCard, *, first: bool) -> list[tuple[str, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -66,6 +67,22 @@ def _reading(model: type[Model]) -> tuple[list[str], list[tuple[int, Any, Callab
     return names, conversions
 
 
+@contextlib.contextmanager
+def sent_together() -> Iterator[None]:
+    """Send the statements of this block, which must stand in a transaction, without waiting for the answer to each.
+
+    PostgreSQL works on one while the next is made (libpq's pipeline mode), and all have been answered at the end of the
+    block: there, and not where it was sent, a statement that a constraint refused raises. SQLite has nobody to wait for.
+
+    :raises IntegrityError: at the end, when a constraint refuses a row
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
 def insert(row: Model) -> None:
     """Insert the row with every column of its model; a number that the database gives becomes its key.
 
@@ -75,13 +92,14 @@ def insert(row: Model) -> None:
     fields = [field for field in meta.concrete_fields if not field.primary_key or row.pk is not None]
     names, places = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
     values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    statement = f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({places})'  # noqa: S608 -- our own names
     with connection.cursor() as cursor:
-        cursor.execute(
-            f'INSERT INTO "{meta.db_table}" ({names}) VALUES ({places}) RETURNING "{meta.pk.column}"',  # noqa: S608 -- our own names
-            values,
-        )
-        (key,) = cursor.fetchone()
-    row.pk = meta.pk.to_python(key)
+        if row.pk is None:
+            cursor.execute(f'{statement} RETURNING "{meta.pk.column}"', values)
+            row.pk = meta.pk.to_python(cursor.fetchone()[0])
+        else:
+            # Asked for nothing, the database need not be waited for: see `sent_together`.
+            cursor.execute(statement, values)
     row._state.adding, row._state.db = False, connection.alias
 
 
