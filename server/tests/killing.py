@@ -54,6 +54,7 @@ class Victims:
             elif word == "passed":
                 passed.append(rest)
                 if len(passed) == stop_at:
+                    assert pid, "a signal to 0 would kill the test run itself"
                     os.kill(pid, signal.SIGKILL)
             elif word == "ended":
                 assert int(rest) == (-signal.SIGKILL if stop_at else 0), f"{task} ended with {rest} after {passed[-3:]}"
@@ -130,13 +131,14 @@ def main() -> None:
         if pid == 0:
             status = 1
             try:
+                # By the child itself, and first: from its parent the number might come after the first boundary.
+                _tell("pid", os.getpid())
                 _watch(order["stop_at"])
                 getattr(tasks, order["task"])(**order["arguments"])
                 status = 0
             finally:
                 sys.stderr.flush()
                 os._exit(status)
-        _tell("pid", pid)
         _tell("ended", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
