@@ -75,8 +75,8 @@ FILES = all_files()
 PYTHON = [path for path in FILES if path.suffix == ".py"]
 
 
-def test_engines_differ_only_in_migrations_search_and_locks():
-    allowed = r"server/src/irefuda/([a-z]+/migrations/\w+|[a-z]+/search|ledger/locks)\.py"
+def test_engines_differ_only_in_migrations_search_locks_and_rows():
+    allowed = r"server/src/irefuda/([a-z]+/migrations/\w+|[a-z]+/search|ledger/locks|ui/rows)\.py"
     ours = [path for path in PYTHON if path.is_relative_to(ROOT / "server" / "src")]
     assert offenders(VENDOR, ours, allowed=allowed) == []
 
