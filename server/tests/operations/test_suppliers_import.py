@@ -298,7 +298,7 @@ def test_it_is_the_deed_of_the_page_with_ledger_marks_notices_and_report(works, 
 def test_a_reason_is_asked_for_whatever_changes_something(works, tmp_path):
     file = write(tmp_path, "業者番号,商号", "1,青森建設")
     for reason in ("", "　", "あ" * 201, "月\x1b[31m"):
-        assert "--reason に、取り込む理由を200文字以内で書いてください" in run(file, reason=reason)
+        assert "--reason に、理由を200文字以内で書いてください" in run(file, reason=reason)
     assert not Supplier.objects.exists()
     assert "取り込みました" in run(file, reason="あ" * 200)
 

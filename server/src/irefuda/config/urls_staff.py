@@ -98,6 +98,7 @@ TABLE: list[Page] = [
     StaffPage(COMPANY + "change/", register.change_entry, "staff-register-change", KEEPS_REGISTER),
     StaffPage(COMPANY + "suspend/", register.suspend, "staff-register-suspend", KEEPS_REGISTER),
     StaffPage(COMPANY + "lift/", register.lift, "staff-register-lift", KEEPS_REGISTER),
+    StaffPage(COMPANY + "login/", register.set_login, "staff-register-login", KEEPS_REGISTER),
     StaffPage(COMPANY + "end/", register.end, "staff-register-end", KEEPS_REGISTER),
     StaffPage(COMPANY + "restore/", register.restore, "staff-register-restore", KEEPS_REGISTER),
     StaffPage(COMPANY + "settle/", register.settle, "staff-register-settle", KEEPS_REGISTER),

@@ -6,11 +6,16 @@ staff's roster second, so that no two wait crosswise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+import string
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from irefuda.agencies.models import Section
@@ -309,6 +314,85 @@ def settle(*, deed: Deed, section: Section, supplier_number: str) -> None:
 
 
 SETTLING: list[Change] = [("名簿の変更に関わる利用者登録の確認", "確認待ち", "確認済み")]
+
+
+# -- ユーザID and パスワード of 資格審査情報検索, where the agency asks for them
+
+PASSWORD_ALPHABET = "".join(sorted({*string.ascii_letters, *string.digits} - set("0OoIl1")))
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a company is handed, on paper or by mail: the only copy of the password."""
+
+    supplier: Supplier
+    login_id: str
+    password: str
+
+
+def login_changes(supplier: Supplier, login_id: str) -> list[Change]:
+    """Return what giving a company these does; the password itself is shown to nobody, and kept by nobody."""
+    changes = [("検索のパスワード", "決まっている" if supplier.login_password else "なし", "新しいパスワード")]
+    if supplier.login_id != login_id:
+        changes.insert(0, ("検索のユーザID", supplier.login_id or "なし", login_id))
+    return changes
+
+
+def set_login(*, deed: Deed, section: Section, supplier_number: str, login_id: str, password: str) -> None:
+    """Give a company a ユーザID and a new password for 資格審査情報検索; what it had before does not hold any more.
+
+    :raises Refused: S-934 when the company is off the register; S-908, S-910
+    """
+    hashed = make_password(password)
+    with transaction.atomic():
+        if (supplier := _begin(deed, section, supplier_number)) is None:
+            return
+        refuse_to_suspend(supplier)
+        subject = subject_of(section, supplier_number)
+        staff.record(deed, kind="register.login_set", subject=subject, changes=login_changes(supplier, login_id))
+        suppliers.write_login(supplier=supplier, login_id=login_id, password=hashed)
+
+
+def hand_out_logins(
+    *,
+    section: Section,
+    reason: str,
+    now: datetime,
+    salt: bytes,
+    hand_out: Callable[[Sequence[Login]], None],
+    progress: suppliers.Progress,
+) -> int:
+    """Give every company on the register that has none a ユーザID and a password, and return how many that were.
+
+    `hand_out` gets them before anything is written: when it fails, no company has a password that nobody knows.
+
+    :raises Refused: S-939 when every company has one; S-910 when somebody has given one of them another meanwhile
+    """
+    logins = [Login(one, one.supplier_number, new_password()) for one in register.without_login(section)]
+    if not logins:
+        raise Refused(refusal("S-939"))
+    hand_out(logins)
+    # Outside the transaction: a hash takes a fiftieth of a second on purpose, and SQLite has one writer.
+    hashes = []
+    for done, login in enumerate(logins):
+        progress("パスワードを決めています", done / len(logins))
+        hashes.append(make_password(login.password))
+    deed = Deed(uuid.uuid4(), None, reason, now, salt)
+    with transaction.atomic():
+        suppliers.hold(section)
+        staff.begin(deed, Role.CONTRACTS)
+        if [one.id for one in register.without_login(section)] != [login.supplier.id for login in logins]:
+            raise Refused(refusal("S-910"))
+        for login, hashed in zip(logins, hashes, strict=True):
+            suppliers.write_login(supplier=login.supplier, login_id=login.login_id, password=hashed)
+        changes = [("検索のユーザIDとパスワードを決めた会社", "", f"{len(logins)}社")]
+        staff.record(deed, kind="register.logins_handed_out", subject=subject_of(section), changes=changes)
+    return len(logins)
+
+
+def new_password() -> str:
+    """Return twelve characters by chance, without those that are easily taken for another: 69 bits."""
+    return "".join(secrets.choice(PASSWORD_ALPHABET) for _ in range(12))
 
 
 def refuse_to_suspend(supplier: Supplier) -> None:

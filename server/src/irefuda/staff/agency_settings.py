@@ -20,6 +20,7 @@ MAY_CHANGE = (Role.CONTRACTS, Role.ADMINISTRATOR)
 COLUMNS = {
     "contracts_office": "契約課の名称",
     "lookup_text": "資格審査情報検索の案内文",
+    "lookup_needs_password": "資格審査情報検索で、ユーザIDとパスワードも求める",
     "helpdesk_name": "ヘルプデスクの名称",
     "helpdesk_phone": "ヘルプデスクの電話番号",
     "helpdesk_email": "ヘルプデスクのメールアドレス",
@@ -191,5 +192,12 @@ def _own(deed: Deed, agency_id: int) -> Agency:
     return agency
 
 
+def columns_shown(agency: Agency) -> list[tuple[str, str]]:
+    """Return everything that an agency says, and its hours, in words."""
+    return [(label, _shown(getattr(agency, column))) for column, label in COLUMNS.items()]
+
+
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "はい" if value else "いいえ"
     return f"{value:%H:%M}" if isinstance(value, time) else str(value)

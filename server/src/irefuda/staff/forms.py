@@ -228,6 +228,11 @@ class AgencyTextsForm(Reasoned):
         max_length=400,
         help_text="400文字以内。資格審査情報検索の画面の上に出ます。",
     )
+    lookup_needs_password = forms.BooleanField(
+        label=COLUMNS["lookup_needs_password"],
+        required=False,
+        help_text="選ぶ前に、名簿の会社ごとに決めておきます（「登録業者名簿」の会社のページ）。決めていない会社は検索を通れません。",
+    )
     helpdesk_name = Line(
         label=COLUMNS["helpdesk_name"], max_length=60, missing="ヘルプデスクの名称を入力してください。"
     )

@@ -192,6 +192,8 @@ KINDS = {
     "register.suspension_lifted": "指名停止の解除",
     "register.entry_ended": "入札参加資格の終了",
     "register.entry_restored": "登録業者名簿への復帰",
+    "register.login_set": "資格審査情報検索のユーザIDとパスワードの決定",
+    "register.logins_handed_out": "資格審査情報検索のユーザIDとパスワードの一括決定",
     "register.mark_settled": "名簿の変更に関わる利用者登録の確認",
 }
 

@@ -371,6 +371,12 @@ def write_entry(*, supplier: Supplier, values: Mapping[str, Any]) -> Change:
     return change
 
 
+def write_login(*, supplier: Supplier, login_id: str, password: str) -> None:
+    """Give one company the ユーザID of 資格審査情報検索 and the hash of its password; nothing else of it changes."""
+    supplier.login_id, supplier.login_password = login_id, password
+    supplier.save(update_fields=["login_id", "login_password"])
+
+
 def change_of(supplier: Supplier, values: Mapping[str, Any]) -> Change:
     """Return what these values do to a company, as an import would name it."""
     differences = tuple(differences_of(supplier, values))

@@ -48,6 +48,12 @@ def find(*, section: Section, supplier_number: str) -> Supplier | None:
     return supplier
 
 
+def without_login(section: Section) -> list[Supplier]:
+    """Return the companies on the register that have no ユーザID for 資格審査情報検索, by 業者番号."""
+    listed = Supplier.objects.filter(section=section, login_password="").exclude(status=SupplierStatus.ENDED)
+    return list(listed.order_by("supplier_number"))
+
+
 def get(*, section: Section, supplier_id: int) -> Supplier:
     """Return the supplier of this section with this id: lines of the register are never deleted."""
     (supplier,) = rows.fetch(Supplier, BY_ID, [supplier_id, section.id])

@@ -15,7 +15,13 @@ from irefuda.agencies import queries as agencies
 from irefuda.agencies.models import Category, Section
 from irefuda.registration import queries, register
 from irefuda.registration.models import CardStatus, RegisteredCard, Registration
-from irefuda.registration.staff_views.register_forms import EntryForm, NewEntryForm, PlainForm, SuspensionForm
+from irefuda.registration.staff_views.register_forms import (
+    EntryForm,
+    LoginForm,
+    NewEntryForm,
+    PlainForm,
+    SuspensionForm,
+)
 from irefuda.staff import auth
 from irefuda.staff import queries as staff
 from irefuda.staff.forms import Reasoned
@@ -128,6 +134,7 @@ def supplier(request: HttpRequest, actor: Actor, section: Section, supplier_numb
             "may_change": auth.opens(actor, "staff-register-change"),
             "may_see_registration": auth.opens(actor, "staff-registration"),
             "has_suspension": register.has_suspension(found),
+            "login_asked": section.agency.lookup_needs_password,
         },
     )
 
@@ -238,6 +245,35 @@ def restore(request: HttpRequest, actor: Actor, section: Section, supplier_numbe
         refuse=register.refuse_to_restore,
         values=register.RESTORING,
         act=register.restore_entry,
+    )
+
+
+@require_http_methods(GET_POST)
+def set_login(request: HttpRequest, actor: Actor, section: Section, supplier_number: str) -> HttpResponse:
+    """「検索のユーザIDとパスワードを決める」."""
+    found = _supplier_or_404(section, supplier_number)
+    if deed_is_done(request):
+        return redirect(f"{supplier_url(found)}?done")
+    register.refuse_to_suspend(found)
+    proposed = {"login_id": found.login_id or found.supplier_number, "password": register.new_password()}
+    form = LoginForm(request.POST) if request.method == "POST" else LoginForm(initial=proposed)
+
+    def login() -> dict[str, str]:
+        return {name: form.cleaned_data[name] for name in ("login_id", "password")}
+
+    return change(
+        request,
+        actor,
+        form,
+        title="検索のユーザIDとパスワードを決める",
+        changes=lambda: register.login_changes(found, login()["login_id"]),
+        do=lambda deed: register.set_login(deed=deed, section=section, supplier_number=supplier_number, **login()),
+        done_url=supplier_url(found),
+        template="registration/staff_register_login.html",
+        check_template="registration/staff_register_login_check.html",
+        trail=[*trail(section), (supplier_url(found), found.name)],
+        supplier=found,
+        asked=section.agency.lookup_needs_password,
     )
 
 

@@ -36,7 +36,7 @@ def agency(request: HttpRequest, actor: Actor, agency: Agency) -> HttpResponse:
     context = {
         "actor": actor,
         "agency": agency,
-        "columns": [(label, getattr(agency, column)) for column, label in list(agency_settings.COLUMNS.items())[:-2]],
+        "columns": agency_settings.columns_shown(agency)[:-2],
         "office": agencies.office_state(agency, now=agencies.rules_time(now)),
         "knobs": agency_settings.policy_shown(agency),
         "closures": agencies.closures(agency, since=queries.today(now)),

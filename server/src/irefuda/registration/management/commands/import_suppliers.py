@@ -65,7 +65,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["dry_run"]:
-            _refuse_to_change(options["reason"])
+            refuse_to_change(options["reason"])
         bar = Bar(self.stderr if sys.stderr.isatty() else None)
         try:
             report = self._import(options, bar)
@@ -78,11 +78,11 @@ class Command(BaseCommand):
             self._tell(_question(question, options["file"].name))
             raise _refused("列の意味が決まらないため、取り込みませんでした。") from None
         except Refused as refused:
-            raise _refused(*map(_sentence, refused.refusals), "取り込みませんでした。") from None
+            raise _refused(*map(sentence, refused.refusals), "取り込みませんでした。") from None
         except (DatabaseError, InterfaceError) as failure:
             # The first line is the engine's own reason: the disk is full, the server is gone, another writer has the lock.
             why = (str(failure).strip() or type(failure).__name__).splitlines()[0]
-            raise CommandError(printable(_sentence(refusal("F-516", reason=why)))) from failure
+            raise CommandError(printable(sentence(refusal("F-516", reason=why)))) from failure
         finally:
             bar.clear()
         self._tell(_told(report))
@@ -91,7 +91,7 @@ class Command(BaseCommand):
         section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
         if section is None:
             raise CommandError(
-                f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections()}"
+                f"調達機関{options['agency']}に、{options['category']} の区分はありません。{sections_known()}"
             )
         path, given = options["file"], read_mapping(options["mapping"]) if options["mapping"] else None
         read = operations.read_file(section=section, path=path, given=given, sheet=options["sheet"], progress=bar.show)
@@ -129,13 +129,15 @@ class Bar:
         self.show("", 0.0)
 
 
-def _refuse_to_change(reason: str) -> None:
+def refuse_to_change(reason: str) -> None:
     """Refuse to change anything that the ledger could not name.
 
     :raises CommandError: without a reason of 200 characters at most, or without the address that the ledger writes down
     """
     if not reason.strip() or len(reason.strip()) > REASON or not reason.isprintable():
-        raise _refused(f"--reason に、取り込む理由を{REASON}文字以内で書いてください（--dry-run には要りません）。")
+        raise _refused(
+            f"--reason に、理由を{REASON}文字以内で書いてください（台帳に残ります。--dry-run には要りません）。"
+        )
     if not settings.STAFF_ORIGIN:
         raise _refused("IREFUDA_STAFF_ORIGIN がありません。台帳の記録に、職員用サイトのアドレスを書くために要ります。")
 
@@ -145,13 +147,13 @@ def _refuse_to_change(reason: str) -> None:
 
 def _problems(faulty: Faulty) -> Iterator[str]:
     for problem in faulty.problems:
-        yield f"{problem.line}行目　{_sentence(problem.reason)}"
+        yield f"{problem.line}行目　{sentence(problem.reason)}"
     if more := faulty.count - len(faulty.problems):
         yield f"ほか{more}行"
 
 
 def _question(question: Unclear, file: str) -> Iterator[str]:
-    yield from map(_sentence, question.refusals)
+    yield from map(sentence, question.refusals)
     yield ""
     yield f"列の対応表（{file}）："
     yield from json.dumps(question.header.mapping, ensure_ascii=False, indent=2).splitlines()
@@ -213,10 +215,12 @@ def _change(change: Change) -> str:
     return f"{line}{change.supplier_number}　{change.name}{f'：{different}' if different else ''}"
 
 
-def _sentence(reason: Refusal) -> str:
+def sentence(reason: Refusal) -> str:
+    """Return a refusal as a command says it: code, sentence, and what to do."""
     return f"{reason.code}　{reason.sentence}　→ {reason.remedy}"
 
 
-def _sections() -> str:
+def sections_known() -> str:
+    """Return which agencies and sections there are, for whoever named another."""
     known = "、".join(f"{one.agency.code} {Category(one.category).slug}" for one in agencies.sections())
     return f"あるもの：{known or 'まだ一つもありません'}"
