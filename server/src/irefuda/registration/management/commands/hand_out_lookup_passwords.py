@@ -49,7 +49,9 @@ class Command(BaseCommand):
 
         def hand_out(logins: Sequence[register.Login]) -> None:
             nonlocal written
-            rows = [[one.supplier.supplier_number, one.supplier.name, one.login_id, one.password] for one in logins]
+            rows: list[list[str | int]] = [
+                [one.supplier.supplier_number, one.supplier.name, one.login_id, one.password] for one in logins
+            ]
             # For its owner alone, and never over a file that is there.
             place = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             written = True
