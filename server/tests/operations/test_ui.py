@@ -22,6 +22,12 @@ class Person(forms.Form):
     note = forms.CharField(label="備考", required=False)
 
 
+class Promise(forms.Form):
+    agreed = forms.BooleanField(
+        label="確かめた", help_text="印を付けます。", error_messages={"required": "確かめてください。"}
+    )
+
+
 @pytest.fixture
 def request_of_page(rf: RequestFactory) -> HttpRequest:
     return rf.get("/")
@@ -43,6 +49,15 @@ def test_an_error_is_linked_to_its_field_and_keeps_what_was_typed() -> None:
     assert 'aria-invalid="true"' in shown
     assert '<div class="field-errors" id="id_name_error"><p>＊氏名を入力してください。</p>' in shown
     assert 'value="青森 &lt;b&gt;"' in str(form["note"].as_field_group())
+
+
+def test_a_box_has_its_name_beside_it_and_its_error_before_it() -> None:
+    shown = str(Promise({})["agreed"].as_field_group())
+    order = ["＊確かめてください。", 'type="checkbox"', '<label for="id_agreed">確かめた', "※必須", "印を付けます。"]
+    places = [shown.index(part) for part in order]
+    assert places == sorted(places)
+    assert 'aria-describedby="id_agreed_helptext id_agreed_error"' in shown
+    assert 'id="id_agreed_helptext"' in shown
 
 
 def test_the_error_summary_takes_the_focus_and_leads_to_the_field() -> None:

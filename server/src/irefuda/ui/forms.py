@@ -46,6 +46,8 @@ class LabelledField(forms.BoundField):
         """Return the field with its name, help and errors. No template: it took most of the time of a page with sixteen."""
         if self.is_hidden:
             return self.as_widget()
+        if isinstance(self.field.widget, forms.CheckboxInput):
+            return self._as_box()
         # Several inputs (choices) are a group under a legend; a single one has a label.
         group = self.use_fieldset
         opening = _opening(
@@ -60,6 +62,21 @@ class LabelledField(forms.BoundField):
         )
         errors = self._errors_shown()
         return format_html("{}{}{}\n</{}>", opening, errors, self.as_widget(), "fieldset" if group else "div")
+
+    def _as_box(self) -> str:
+        """Return a box with its name beside it, where everybody looks for what a box says."""
+        return format_html(
+            '<div class="field{}">\n{}<div class="choice">{}<label for="{}">{}{}</label></div>\n{}</div>',
+            " field-with-error" if self.errors else "",
+            self._errors_shown(),
+            self.as_widget(),
+            self.id_for_label,
+            self.label,
+            REQUIRED if self.field.required else "",
+            format_html('<p class="field-help" id="{}_helptext">{}</p>\n', self.auto_id, self.help_text)
+            if self.help_text
+            else "",
+        )
 
     def _errors_shown(self) -> str:
         if not self.errors:
