@@ -184,8 +184,9 @@ def test_the_register_is_searched_changed_and_taken_from_a_file(
     clerk.go("/login/")
     clerk.present("ログイン", city.card("staff-contracts"))
     clerk.page.wait_for_url(f"{city.staff_origin}/")
-    for path in ("/register/", f"{place}?q=テスト", company, f"{place}add/", f"{place}touched/", f"{place}reports/"):
+    for path in ("/register/", f"{place}?q=テスト", company, f"{company}login/", f"{place}add/", f"{place}touched/"):
         clerk.go(path)
+    clerk.go(f"{place}reports/")
     clerk.go(f"{company}suspend/")
     clerk.page.get_by_label("指名停止の初日").fill("2027-03-01")
     clerk.page.get_by_label("理由").fill("要綱第3条")

@@ -106,5 +106,10 @@ def entries(office: Office, city: City) -> None:
     register.lift_suspension(deed=office.deed(actor), **one)
     register.end_entry(deed=office.deed(actor), **one)
     register.restore_entry(deed=office.deed(actor), **one)
+    register.set_login(deed=office.deed(actor), login_id="aomori", password="himitsu1", **one)
+    handed: list[register.Login] = []
+    asked = {"reason": "資格の更新の年", "now": clock.now(), "salt": bytes(16)}
+    register.hand_out_logins(section=city.section, hand_out=handed.extend, progress=lambda *_: None, **asked)
+    assert [login.login_id for login in handed] == ["999999999"]
     assert RegisterMark.objects.filter(settled_at=None).count() == 1
     register.settle(deed=office.deed(actor), **one)
