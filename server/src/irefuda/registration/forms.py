@@ -51,11 +51,16 @@ def _line(max_length: int) -> Callable[[str], str]:
     return lambda typed: text.clean_text(typed, max_length=max_length)
 
 
-def _letters_and_digits(typed: str) -> str:
-    value = text.to_half_width(typed).strip()
-    if not re.fullmatch(r"[0-9A-Za-z]{1,20}", value):
-        raise text.InvalidText(refusal("R-124"))
-    return value
+def letters_and_digits(*, least: int, code: str) -> Callable[[str], str]:
+    """Return what reads ユーザID or パスワード: `least` to 20 letters and digits, and `code` for anything else."""
+
+    def clean(typed: str) -> str:
+        value = text.to_half_width(typed).strip()
+        if not re.fullmatch(f"[0-9A-Za-z]{{{least},20}}", value):
+            raise text.InvalidText(refusal(code))
+        return value
+
+    return clean
 
 
 class SupplierLookup(forms.Form):
@@ -76,14 +81,14 @@ class SupplierLookup(forms.Form):
     )
     login_id = CleanedField(
         label="ユーザID",
-        cleaner=_letters_and_digits,
+        cleaner=letters_and_digits(least=1, code="R-124"),
         missing="ユーザIDを入力してください。",
         help_text="半角英数字20文字以内。",
         autocomplete="username",
     )
     password = CleanedField(
         label="パスワード",
-        cleaner=_letters_and_digits,
+        cleaner=letters_and_digits(least=1, code="R-124"),
         missing="パスワードを入力してください。",
         help_text="半角英数字20文字以内。",
         widget=forms.PasswordInput(),

@@ -10,14 +10,13 @@ from typing import Any
 
 from django import forms
 
+from irefuda.registration.forms import letters_and_digits
 from irefuda.staff.forms import Day, Line, Reasoned
 from irefuda.suppliers.models import Supplier
 from irefuda.suppliers.register_files import cells
 from irefuda.suppliers.register_files.cells import Wrong
 from irefuda.suppliers.register_files.columns import DELEGATE, TEXTS
 from irefuda.suppliers.register_files.fields import Field
-from irefuda_core import text
-from irefuda_core.refusal import refusal
 
 DELEGATE_PREFIX = "delegate_"
 LONGEST_LIST = 4000
@@ -168,16 +167,6 @@ class SuspensionForm(Reasoned):
         return cleaned
 
 
-def _letters_and_digits(least: int, code: str) -> Callable[[str], str]:
-    def clean(typed: str) -> str:
-        value = text.to_half_width(typed).strip()
-        if not re.fullmatch(f"[0-9A-Za-z]{{{least},20}}", value):
-            raise text.InvalidText(refusal(code))
-        return value
-
-    return clean
-
-
 class LoginForm(Reasoned):
     """What a company types at 資格審査情報検索 beside its number and name."""
 
@@ -186,14 +175,14 @@ class LoginForm(Reasoned):
         max_length=20,
         missing="ユーザIDを入力してください。",
         help_text="半角英数字20文字以内。業者番号のままでも構いません。",
-        cleaner=_letters_and_digits(1, "R-124"),
+        cleaner=letters_and_digits(least=1, code="R-124"),
     )
     password = Line(
         label="パスワード",
         max_length=20,
         missing="パスワードを入力してください。",
         help_text="半角英数字8文字以上20文字以内。案を入れてあります。そのままでも、書きかえても使えます。",
-        cleaner=_letters_and_digits(8, "S-938"),
+        cleaner=letters_and_digits(least=8, code="S-938"),
     )
 
 
