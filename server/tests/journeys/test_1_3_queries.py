@@ -12,8 +12,8 @@ from irefuda.notices.models import Notice
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 CHANGE = "/9992/goods/change/"
-PAGES = {"form": 6, "mistakes": 6, "check": 6, "done": 5, "print": 7, "receipt": 7, "address": 5, "history": 5}
-PRESSES = {"mistake": 7, "confirm": 7, "wrong code": 7, "right code": 14}
+PAGES = {"form": 4, "mistakes": 4, "check": 4, "done": 3, "print": 5, "receipt": 5, "address": 3, "history": 3}
+PRESSES = {"mistake": 5, "confirm": 5, "wrong code": 5, "right code": 12}
 
 
 @pytest.fixture

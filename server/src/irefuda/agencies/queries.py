@@ -7,12 +7,13 @@ from functools import cache
 
 import holidays
 from django.conf import settings
-from django.db import connection
 
 from irefuda.agencies.models import Agency, Section, SpecialClosure
+from irefuda.ui import beforehand
 from irefuda.ui.clock import JST
 from irefuda_core.calendar import Closed, OfficeHours, Open, state_at
 
+_INSTALLATION = beforehand.Question("agencies_installation", "stamp", "clock_offset_seconds")
 _directory: tuple[object, dict[tuple[str, str], Section]] | None = None
 
 
@@ -67,10 +68,7 @@ def _sections(stamp: object) -> dict[tuple[str, str], Section]:
 
 def _installation() -> tuple[object, timedelta]:
     """Return the stamp, and by how much the practice clock was moved (in production always 0)."""
-    with connection.cursor() as cursor:
-        # Plain SQL: every page asks this, and to build the query would take longer than to answer it.
-        cursor.execute("SELECT stamp, clock_offset_seconds FROM agencies_installation WHERE id = 1")
-        stamp, seconds = cursor.fetchone()
+    stamp, seconds = _INSTALLATION.answer()
     return stamp, timedelta(seconds=seconds if settings.PRACTICE else 0)
 
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from irefuda.cards.operations import ProvenCard
-from irefuda.ui import clock
+from irefuda.ui import beforehand, clock
 
 WRITE_EVERY = timedelta(minutes=1)
 # However busy somebody is, the card is asked for again after this time.
@@ -45,9 +45,10 @@ class CardSessions:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.ended_card = ""  # type: ignore[attr-defined]
-        request.card_session = self._read(request)  # type: ignore[attr-defined]
-        return self.get_response(request)
+        with beforehand.request():
+            request.ended_card = ""  # type: ignore[attr-defined]
+            request.card_session = self._read(request)  # type: ignore[attr-defined]
+            return self.get_response(request)
 
     def _read(self, request: HttpRequest) -> CardSession | None:
         if settings.SESSION_COOKIE_NAME not in request.COOKIES:

@@ -12,6 +12,7 @@ from pathlib import Path
 from django.db import connection
 
 from irefuda.cards.models import RevocationListRecord, TrustedAuthority
+from irefuda.ui import beforehand
 from irefuda_core.certificate import DEFAULT_MAPPING
 from irefuda_core.trust import (
     Accepted,
@@ -25,6 +26,7 @@ from irefuda_core.trust import (
 )
 
 _PATHS_KEPT = 2_000
+_TRUST_VERSION = beforehand.Question("cards_trustversion", "authorities", "revocation_lists")
 
 _snapshots: dict[str, tuple[tuple[object, object], TrustSnapshot]] = {}
 _paths: dict[str, PathCache] = {}
@@ -33,7 +35,8 @@ _paths: dict[str, PathCache] = {}
 def trust_snapshot(audience: str = "supplier") -> TrustSnapshot:
     """Return the trust store for these people's cards as it is now; one small query unless it has changed."""
     # The stamp is read first: a change in between is read too, and seen again as a change at the next call.
-    stamp = _stamp()
+    authorities_stamp, lists_stamp = _TRUST_VERSION.answer()
+    stamp = (authorities_stamp, lists_stamp)
     known = _snapshots.get(audience)
     if known is not None and known[0] == stamp:
         return known[1]
@@ -42,14 +45,6 @@ def trust_snapshot(audience: str = "supplier") -> TrustSnapshot:
     snapshot = TrustSnapshot(version=str(stamp[0]), authorities=authorities, revocation_lists=lists)
     _snapshots[audience] = (stamp, snapshot)
     return snapshot
-
-
-def _stamp() -> tuple[object, object]:
-    with connection.cursor() as cursor:
-        # Plain SQL: every act asks this, and to build the query would take longer than to answer it.
-        cursor.execute("SELECT authorities, revocation_lists FROM cards_trustversion WHERE id = 1")
-        authorities, revocation_lists = cursor.fetchone()
-    return authorities, revocation_lists
 
 
 def nonces_of(browser_sha256: str, *, at_most: int, now: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.backends.base import CreateError
 from django.db import IntegrityError, connection
 
-from irefuda.ui import clock
+from irefuda.ui import beforehand, clock
 
 READ = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
 BEGIN = "INSERT INTO django_session (session_key, session_data, expire_date) VALUES (%s, %s, %s)"
@@ -20,14 +20,12 @@ class SessionStore(db.SessionStore):
 
     def load(self) -> dict[str, Any]:
         """Return what the session holds; an unknown or expired one is empty and forgets its key."""
-        with connection.cursor() as cursor:
-            now = connection.ops.adapt_datetimefield_value(clock.now())
-            cursor.execute(READ, [self.session_key, now])
-            row = cursor.fetchone()
-        if row is None:
+        now = connection.ops.adapt_datetimefield_value(clock.now())
+        data = beforehand.ask_with(READ, "session_data", [self.session_key, now])
+        if data is None:
             self._session_key = None
             return {}
-        return self.decode(row[0])
+        return self.decode(data)
 
     def save(self, must_create: bool = False) -> None:
         """Write the session; a new one by one INSERT, which needs no transaction around it."""
