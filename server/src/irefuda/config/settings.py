@@ -87,6 +87,8 @@ TEMPLATES: list[dict[str, Any]] = [
                 "irefuda.ui.context.site",
                 "irefuda.disclosure.manual.explained",
             ],
+            # In every template: Django's own `url`, with the addresses kept.
+            "builtins": ["irefuda.ui.templatetags.quick_parts"],
         },
     }
 ]

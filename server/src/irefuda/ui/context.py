@@ -23,6 +23,10 @@ def site(request: HttpRequest) -> dict[str, object]:
         "home_name": "職員用トップページ" if on_staff_site else "電子入札ポータルサイト",
         "practice": settings.PRACTICE,
         "server_time": now,
+        "printed": request.GET.get("print", ""),
+        "broken_promises": getattr(request, "broken_promises", 0),
+        # Of a page that belongs to none. To look in vain for a name takes a template longer than to render a line.
+        "section": None,
         "supplier_origin": settings.SUPPLIER_ORIGIN,
         "public_origin": settings.PUBLIC_ORIGIN,
         "agent_ports": " ".join(str(port) for port in settings.CARD_AGENT_PORTS),

@@ -1,0 +1,96 @@
+"""Tags for what every page has: Django's own `url` with the addresses kept, and parts of the frame that are rendered once."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, cast
+
+from django import template
+from django.conf import settings
+from django.template.base import FilterExpression, NodeList, Parser, Token, TokenType
+from django.template.context import Context
+from django.template.defaulttags import URLNode
+from django.template.defaulttags import url as parse_url
+from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
+from django.utils.html import conditional_escape
+
+register = template.Library()
+KEPT = 64
+# Words of a tag that are no variables.
+WORDS = frozenset({"if", "elif", "else", "endif", "static", "and", "or", "not"})
+
+
+class Address(URLNode):
+    """Django's `{% url %}` for addresses of names and places in a path: there are few, and each is asked for very often."""
+
+    def render(self, context: Context) -> str:
+        """Return the address, or put it into the context; "" there when this site has no such page."""
+        if self.kwargs:
+            return str(super().render(context))
+        urlconf = get_urlconf() or settings.ROOT_URLCONF
+        args = tuple(arg.resolve(context) for arg in self.args)
+        try:
+            url = _address(urlconf, get_script_prefix(), self.view_name.resolve(context), args)
+        except NoReverseMatch:
+            if self.asvar is None:
+                raise
+            url = ""
+        if self.asvar is None:
+            return str(conditional_escape(url)) if context.autoescape else url
+        context[self.asvar] = url
+        return ""
+
+
+@functools.lru_cache(maxsize=2048, typed=True)
+def _address(urlconf: str, prefix: str, name: str, args: tuple[Any, ...]) -> str:
+    return str(reverse(name, urlconf, args))
+
+
+@register.tag("url")
+def url(parser: Parser, token: Token) -> Address:
+    """`{% url … %}`."""
+    node = parse_url(parser, token)
+    return Address(node.view_name, node.args, node.kwargs, node.asvar)
+
+
+class Kept(template.Node):
+    """What stands between `{% kept a b %}` and `{% endkept %}`, rendered once for each set of values of `a` and `b`."""
+
+    # Nothing in it can be overridden by a page, so nobody has to look for blocks in it at every rendering.
+    child_nodelists = ()
+
+    def __init__(self, nodelist: NodeList, depends_on: list[FilterExpression]) -> None:
+        self.nodelist, self.depends_on = nodelist, depends_on
+        self.rendered: dict[tuple[object, ...], str] = {}
+
+    def render(self, context: Context) -> str:
+        """Return the part as it was rendered for these values."""
+        values = tuple(one.resolve(context, ignore_failures=True) for one in self.depends_on)
+        if (known := self.rendered.get(values)) is not None:
+            return known
+        rendered = self.nodelist.render(context)
+        if len(self.rendered) >= KEPT:
+            self.rendered.clear()
+        self.rendered[values] = rendered
+        return rendered
+
+
+@register.tag
+def kept(parser: Parser, token: Token) -> Kept:
+    """`{% kept a b.c %}…{% endkept %}`; inside stand text, `if`, `static` and the named variables, and nothing else.
+
+    :raises TemplateSyntaxError: when the part says something that it does not name: it would be kept for everybody
+    """
+    names = token.split_contents()[1:]
+    for part in reversed(cast("list[Token]", parser.tokens)):
+        if part.token_type in (TokenType.VAR, TokenType.BLOCK):
+            if part.contents == "endkept":
+                break
+            said = re.sub(r"""'[^']*'|"[^"]*\"""", "", part.contents)
+            for word in re.findall(r"[A-Za-z_][\w.]*", said):
+                if word not in names and (part.token_type is TokenType.VAR or word not in WORDS):
+                    raise template.TemplateSyntaxError(f"{{% kept %}} does not name {word!r}")
+    nodelist = parser.parse(("endkept",))
+    parser.delete_first_token()
+    return Kept(nodelist, [parser.compile_filter(name) for name in names])

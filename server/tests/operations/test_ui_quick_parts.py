@@ -1,0 +1,92 @@
+"""Parts of a page that are rendered once for what they depend on, and addresses that are put together once."""
+
+from __future__ import annotations
+
+import pytest
+from django.template import Context, Engine, TemplateSyntaxError
+from django.urls import NoReverseMatch, reverse
+
+ENGINE = Engine(
+    builtins=["irefuda.ui.templatetags.quick_parts"], libraries={"static": "django.templatetags.static"}, debug=True
+)
+
+
+def rendered(source: str, **values: object) -> str:
+    return ENGINE.from_string(source).render(Context(values))
+
+
+class Counted:
+    """A name that counts how often it was written."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.count = name, 0
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counted) and self.name == other.name
+
+    def __str__(self) -> str:
+        self.count += 1
+        return self.name
+
+
+def test_a_part_is_rendered_once_for_each_value():
+    template = ENGINE.from_string("{% kept a %}<b>{{ a }}</b>{% endkept %}{{ b }}")
+    first, other = Counted("<青森>"), Counted("弘前")
+    assert [template.render(Context({"a": first, "b": b})) for b in (1, 2)] == [
+        "<b>&lt;青森&gt;</b>1",
+        "<b>&lt;青森&gt;</b>2",
+    ]
+    assert first.count == 1
+    assert template.render(Context({"a": other})) == "<b>弘前</b>"
+    assert template.render(Context({})) == "<b></b>"
+
+
+def test_not_more_than_some_are_kept():
+    template = ENGINE.from_string("{% kept a %}{{ a }}{% endkept %}")
+    for number in range(200):
+        assert template.render(Context({"a": number})) == str(number)
+    assert len(template.nodelist[0].rendered) <= 64
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "{{ b }}",
+        "{{ a.b }}",
+        "{% if b %}x{% endif %}",
+        "{% if a == b.c %}x{% endif %}",
+        "{% for one in a %}x{% endfor %}",
+        "{% csrf_token %}",
+        "{% url 'portal' %}",
+        "{% include a %}",
+        "{{ a|default:b }}",
+    ],
+)
+def test_a_part_that_depends_on_more_than_it_names_is_a_mistake(part):
+    with pytest.raises(TemplateSyntaxError, match="does not name"):
+        ENGINE.from_string("{% kept a %}" + part + "{% endkept %}")
+
+
+def test_what_a_part_names_may_stand_in_it():
+    source = (
+        "{% load static %}{% kept a b.c %}{% if a and not b.c %}x{% else %}'y'{{ b.c }}{% endif %}{% endkept %}{{ d }}"
+    )
+    assert rendered(source, a=1, b={"c": 0}, d="d") == "xd"
+    assert rendered(source, a=1, b={"c": 2}, d="d") == "'y'2d"
+
+
+def test_an_address_is_django_s_own_and_follows_the_urls_of_the_site(settings):
+    source = "{% url 'menu' code place %}"
+    settings.ROOT_URLCONF = "irefuda.config.urls_supplier"
+    values = {"code": "9992", "place": "1"}
+    name = "registration-menu"
+    shown = [rendered(source.replace("menu", name, 1), **values) for _ in range(2)]
+    assert shown == ["/9992/goods/registration/menu/"] * 2 == [reverse(name, args=["9992", "1"])] * 2
+    assert rendered(f"{{% url '{name}' code place as there %}}[{{{{ there }}}}]", **values) == f"[{shown[0]}]"
+    settings.ROOT_URLCONF = "irefuda.config.urls_public"
+    with pytest.raises(NoReverseMatch):
+        rendered(source.replace("menu", name, 1), **values)
+    assert rendered(f"{{% url '{name}' code place as there %}}[{{{{ there }}}}]", **values) == "[]"
