@@ -363,9 +363,31 @@ def register_card(
 
     :raises Refused: with every reason; then nothing is written and the draft stays
     """
+    try:
+        return _register(section, presenter, draft_id, jws, rules_now, now, salt)
+    except IntegrityError:
+        # Another card of the company became its first, or this one was registered, in this very moment: look again.
+        # Once is enough, for what lost by a row that was not there yet now finds it.
+        fingerprint = presenter.card.fingerprint
+        if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
+            return done
+        return _register(section, presenter, draft_id, jws, rules_now, now, salt)
+
+
+@transaction.atomic
+def _register(
+    section: Section,
+    presenter: Presenter,
+    draft_id: uuid.UUID,
+    jws: str,
+    rules_now: datetime,
+    now: datetime,
+    salt: bytes,
+) -> RegisteredCard:
     fingerprint = presenter.card.fingerprint
-    draft = queries.bare_draft_of(section=section, fingerprint=fingerprint, now=now)
-    if draft is None or draft.id != draft_id or not draft.document:
+    # Taken and used up in one: it becomes one registration, however often it is sent. Whatever is refused puts it back.
+    draft = _take(section=section, draft_id=draft_id, fingerprint=fingerprint, now=now)
+    if draft is None:
         if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
             return done
         raise Refused(refusal("R-115"))
@@ -378,25 +400,6 @@ def register_card(
         now=now,
         judged=presenter.card.der,
     )
-    try:
-        return _register(section, presenter, draft, jws, rules_now, now, salt)
-    except IntegrityError:
-        # Another card of the company became its first, or this one was registered, in this very moment: look again.
-        # Once is enough, for what lost by a row that was not there yet now finds it.
-        if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
-            return done
-        return _register(section, presenter, draft, jws, rules_now, now, salt)
-
-
-@transaction.atomic
-def _register(
-    section: Section, presenter: Presenter, draft: Draft, jws: str, rules_now: datetime, now: datetime, salt: bytes
-) -> RegisteredCard:
-    if not use_up(draft):
-        fingerprint = presenter.card.fingerprint
-        if done := queries.card_from_draft(section=section, draft_id=draft.id, fingerprint=fingerprint):
-            return done
-        raise Refused(refusal("R-115"))
     document = canonical.parse_canonical(draft.document.encode())
     supplier = suppliers.get(section=section, supplier_id=draft.supplier_id)
     register = company_fields(section, supplier, suppliers.company_shown(supplier))
@@ -454,6 +457,19 @@ def _register(
     if counts and not first:
         warn_company(card=card, registration=registration, now=now)
     return card
+
+
+TAKE_DRAFT = f"""
+DELETE FROM registration_draft
+WHERE id = %s AND section_id = %s AND fingerprint = %s AND kind = 'registration' AND updated_at > %s AND document <> ''
+RETURNING {queries.DRAFT_COLUMNS}
+"""  # noqa: S608 -- our own names
+
+
+def _take(*, section: Section, draft_id: uuid.UUID, fingerprint: str, now: datetime) -> Draft | None:
+    """Return this card's draft, with its document, and remove it; None when it is gone, over, or has no document."""
+    place = [queries.uuid_value(draft_id), section.id, fingerprint]
+    return next(iter(rows.fetch(Draft, TAKE_DRAFT, [*place, now - queries.DRAFT_LIFE])), None)
 
 
 def use_up(draft: Draft) -> bool:
