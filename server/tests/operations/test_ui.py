@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django import forms
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
@@ -65,6 +66,14 @@ def test_the_error_summary_takes_the_focus_and_leads_to_the_field() -> None:
     assert "autofocus" in shown
     assert '<a href="#id_name">氏名を入力してください。</a>' in shown
     assert "R-102" in shown
+
+
+@pytest.mark.django_db
+def test_an_address_with_far_too_much_in_it_breaks_no_page(client: Client, rf: RequestFactory) -> None:
+    address = "/?" + "a&" * 2000
+    for answer in (client.get(address), bad_request(rf.get(address), TooManyFieldsSent())):
+        assert answer.status_code == 413
+        assert "P-807" in answer.content.decode()
 
 
 def test_there_is_no_error_summary_without_errors() -> None:

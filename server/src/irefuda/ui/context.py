@@ -1,6 +1,7 @@
 """What every template may use."""
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 
 from irefuda.ui import clock
@@ -23,7 +24,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "home_name": "職員用トップページ" if on_staff_site else "電子入札ポータルサイト",
         "practice": settings.PRACTICE,
         "server_time": now,
-        "printed": request.GET.get("print", ""),
+        "printed": _printed(request),
         "broken_promises": getattr(request, "broken_promises", 0),
         # Of a page that belongs to none. To look in vain for a name takes a template longer than to render a line.
         "section": None,
@@ -31,3 +32,11 @@ def site(request: HttpRequest) -> dict[str, object]:
         "public_origin": settings.PUBLIC_ORIGIN,
         "agent_ports": " ".join(str(port) for port in settings.CARD_AGENT_PORTS),
     }
+
+
+def _printed(request: HttpRequest) -> str:
+    try:
+        return request.GET.get("print", "")
+    except SuspiciousOperation:
+        # More parameters than any address of ours has: the page that says so has a frame as well.
+        return ""
