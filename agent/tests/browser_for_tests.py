@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -41,6 +41,16 @@ def press(page: Page) -> Page:
     with page.expect_popup() as popup:
         page.get_by_role("button", name="登録").click()
     return popup.value
+
+
+def press_last(popup: Page, button: str, *, keyboard: bool = False) -> None:
+    """Press a button that closes its window, which may be gone before the press has come to its end."""
+    found = popup.get_by_role("button", name=button, exact=True)
+    with popup.expect_event("close"), contextlib.suppress(Error):
+        if keyboard:
+            found.press("Enter")
+        else:
+            found.click()
 
 
 def site_entry(origin: str) -> str:

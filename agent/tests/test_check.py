@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from agent_for_tests import SITE, choice, codes, free_ports
-from browser_for_tests import site_entry, state
+from browser_for_tests import press_last, site_entry, state
 from cards_for_tests import PIN, make_card
 from site_for_tests import RunningSite
 from virtual_card import OPENSC, VirtualCard
@@ -177,7 +177,7 @@ def test_cancelling_a_check_tells_nothing_but_that(store, popup_of, good_card):
     store.insert(good_card)
     popup, page = popup_of(conf=store.conf)
     popup.get_by_text("株式会社山田建設").wait_for()
-    popup.get_by_role("button", name="キャンセル").click()
+    press_last(popup, "キャンセル")
     page.get_by_text("cancelled").wait_for()
     assert page.locator("output").inner_text() == '{"v":1,"type":"cancelled"}'
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from agent_for_tests import Agent, free_ports
-from browser_for_tests import ARGUMENTS, CHROMIUM, press, site_entry, state, watched
+from browser_for_tests import ARGUMENTS, CHROMIUM, press, press_last, site_entry, state, watched
 from cards_for_tests import PIN, TestCard, TokenStore
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -176,8 +176,7 @@ def test_a_site_that_is_no_entry_learns_nothing(store, start_agent, good_card, p
     assert not popup.get_by_text("りんご").is_visible()
     assert not popup.get_by_label("PIN番号:").is_visible()
     state(popup, "refused-site")
-    with popup.expect_event("close"):
-        popup.get_by_role("button", name="閉じる").click()
+    press_last(popup, "閉じる")
     page.get_by_text("（C-215）").wait_for()
     assert public_site.posts == []
 

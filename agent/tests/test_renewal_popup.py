@@ -13,7 +13,7 @@ import psutil
 import pytest
 import uvicorn
 from agent_for_tests import free_ports, settings_text, wait_for, wait_until_answering, workers_of
-from browser_for_tests import axe, site_entry, state
+from browser_for_tests import axe, press_last, site_entry, state
 from cards_for_tests import PIN, SOFTHSM, TestCard, TokenStore, make_card
 from playwright.sync_api import BrowserContext, Page, expect
 from renewal_for_tests import MESSAGE, document_for
@@ -213,9 +213,7 @@ def test_a_person_renews_with_the_keyboard_alone(walking, cards):
     assert axe(popup) == []
     state(popup, "renewal-confirmation")
     assert blocks(popup, 320) == "below"
-    popup.get_by_role("button", name="更新", exact=True).focus()
-    with popup.expect_event("close"):
-        keyboard.down("Enter")  # the window is gone before the key comes up again
+    press_last(popup, "更新", keyboard=True)
     signed = jws.parse(walk.heard("signed")["jws"])
     jws.verify_document(signed)
     assert (signed.payload, signed.unverified_certificate) == (document.encode(), cards["new"].der)
@@ -251,8 +249,7 @@ def test_a_pin_of_its_own_is_asked_and_back_begins_anew(walking, cards):
     walk.press("OK")
     walk.show()
     walk.popup.get_by_role("heading", name="電子証明書更新確認").wait_for()
-    with walk.popup.expect_event("close"):
-        walk.press("戻る")
+    press_last(walk.popup, "戻る")
     assert walk.heard("restart") == {"v": 1, "type": "restart"}
     wait_for(lambda: walk.program.renewal.step is Step.ENDED, 2)
     wait_for(lambda: workers_of(psutil.Process()) == [])
@@ -265,8 +262,7 @@ def test_the_new_card_is_asked_for_again_when_its_log_in_is_gone(walking, cards)
     walk.popup.get_by_text("ほかに差し込まれているICカード（3枚）は、この手続きには使えません。").wait_for()
     state(walk.popup, "renewal-logged-out")
     walk.popup.get_by_label("PIN番号:").fill(PIN)
-    with walk.popup.expect_event("close"):
-        walk.press("更新")
+    press_last(walk.popup, "更新")
     assert jws.parse(walk.heard("signed")["jws"]).unverified_certificate == cards["new"].der
 
 
@@ -282,8 +278,7 @@ def test_neither_the_pin_is_kept_nor_the_site_waited_for_for_ever(walking, cards
     walk.popup.get_by_text("（C-231）").wait_for()
     state(walk.popup, "renewal-no-answer")
     wait_for(lambda: workers_of(psutil.Process()) == [])
-    with walk.popup.expect_event("close"):
-        walk.press("閉じる")
+    press_last(walk.popup, "閉じる")
     assert walk.heard("refused")["code"] == "C-231"
 
 
@@ -296,8 +291,7 @@ def test_what_the_site_says_wrongly_or_to_stop(walking, cards):
     walk.show(agency_code="9991")
     walk.popup.get_by_text("（K-441）").wait_for()
     state(walk.popup, "renewal-other-document")
-    with walk.popup.expect_event("close"):
-        walk.press("閉じる")
+    press_last(walk.popup, "閉じる")
     assert walk.heard("refused")["code"] == "K-441"
     walk = Walk(walk.site, walk.program, walk.page.context)
     walk.hand_over(cards["old"])

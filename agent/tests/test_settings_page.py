@@ -166,6 +166,7 @@ def test_a_person_edits_the_settings_with_the_keyboard_alone(edit, context: Brow
     editing = edit()
     page = context.new_page()
     page.goto(editing.address)
+    page.get_by_label("合言葉").wait_for()  # hidden until what is set has come
     page.get_by_label("合言葉").focus()
     page.keyboard.press("Control+a")
     page.keyboard.type("青い海")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from person import CONTACT, Person, as_person, fetched, fill, look_up, verified
+from person import CONTACT, Person, as_person, fetched, fill, look_up, press_last, verified
 from playwright.sync_api import expect, sync_playwright
 from practice_city import PracticeCity, running
 from served import CHROMIUM, Watched
@@ -264,7 +264,7 @@ def test_an_expired_card_is_shown_and_cannot_be_chosen(somebody: Person, city: P
     row.wait_for()
     assert row.locator("input").is_disabled()
     assert "ICカードの有効期限が切れています。" in row.inner_text()
-    opened.value.get_by_role("button", name="キャンセル").click()
+    press_last(opened.value, "キャンセル")
     somebody.page.get_by_text("キャンセルしました。").wait_for()
     somebody.look("cancelled")
 

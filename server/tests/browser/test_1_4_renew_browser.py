@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from person import Person, as_person, fill, look_up, verified
+from person import Person, as_person, fill, look_up, press_last, verified
 from playwright.sync_api import Page, expect, sync_playwright
 from practice_city import PracticeCity, running
 from served import CHROMIUM
@@ -101,12 +101,6 @@ def hand_over(person: Person, old: dict[str, str], new: dict[str, str], *, keybo
     return popup
 
 
-def press_last(popup: Page, button: str) -> None:
-    """Press a button that closes the popup at once: the click itself would not live to see its end."""
-    with popup.expect_event("close"):
-        popup.get_by_role("button", name=button, exact=True).evaluate("button => setTimeout(() => button.click(), 0)")
-
-
 def test_from_the_menu_to_the_new_card_and_on_to_the_next(browser: Any, city: PracticeCity, tmp_path: Path) -> None:
     with as_person(browser, city, 1280) as person:
         register(person, city.card("expiring"))
@@ -137,7 +131,7 @@ def renew(person: Person, old: dict[str, str], new: dict[str, str], directory: P
     shown = popup.inner_text("body")
     assert old["serial"] in shown
     assert new["serial"] in shown
-    press(popup, "更新", keyboard=not wide)
+    press_last(popup, "更新", keyboard=not wide)
     page.wait_for_url("**/renewal/done/**")
     person.look("renewal-done")
     assert page.inner_text("h1") == "ICカードの更新が終了しました"

@@ -27,6 +27,7 @@ from cards_for_tests import SOFTHSM, TestCard, TokenStore
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from person import press_last
 from pki_builder import POLICY, Authority
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from served import CHROMIUM, MANAGE, Watched, served
@@ -446,7 +447,7 @@ def test_the_agent_is_too_old(check: Check, start_agent: Starter, store: TokenSt
         assert "入っている版：0.0.9" in check.told("agent")
         assert check.result().agent_version == "0.0.9"
     else:
-        check.press().get_by_role("button", name="閉じる").click()
+        press_last(check.press(), "閉じる")
         check.shows(agent="bad", reader="yet", card="yet", certificate="yet")
     assert check.result().codes == {"補助アプリ": "C-227"}
     check.page.get_by_role("link", name="補助アプリの入手").click()
@@ -474,7 +475,7 @@ def test_a_newer_agent_is_told_and_is_no_fault(
 def test_the_agent_does_not_know_this_site(check: Check, start_agent: Starter, store: TokenStore) -> None:
     start_agent(store, sites="")
     popup = check.open().press()
-    popup.get_by_role("button", name="閉じる").click()
+    press_last(popup, "閉じる")
     check.shows(agent="bad", reader="yet", card="yet", certificate="yet")
     assert check.result().codes == {"補助アプリ": "C-215"}
 
@@ -482,7 +483,7 @@ def test_the_agent_does_not_know_this_site(check: Check, start_agent: Starter, s
 def test_the_person_cancels(check: Check, start_agent: Starter, store: TokenStore) -> None:
     start_agent(store)
     popup = check.open().press()
-    popup.get_by_role("button", name="キャンセル").click()
+    press_last(popup, "キャンセル")
     check.shows(reader="yet", card="yet", certificate="yet")
     expect(check.page.locator("[data-summary]")).to_contain_text("まだ確認できていない項目があります。")
     assert check.result().codes == {}
