@@ -32,6 +32,7 @@ from irefuda.suppliers.models import RegisterImport, Supplier, SupplierStatus
 from irefuda.suppliers.operations import BATCH
 from irefuda.suppliers.register_files.columns import DELEGATE_NAMES, NAMES
 from irefuda.suppliers.register_files.fields import Field
+from irefuda.ui.clock import JST
 from irefuda_core.refusal import Refused, refusal
 
 COMPANY_CHANGED, SUSPENDED, LIFTED, ENDED, RESTORED = (
@@ -331,11 +332,23 @@ class Login:
 
 
 def login_changes(supplier: Supplier, login_id: str) -> list[Change]:
-    """Return what giving a company these does; the password itself is shown to nobody, and kept by nobody."""
-    changes = [("検索のパスワード", "決まっている" if supplier.login_password else "なし", "新しいパスワード")]
+    """Return what giving a company these does; the password itself is shown to nobody, and kept by nobody.
+
+    When the former one was given stands in it, so that of two who give one the second is told (S-910).
+    """
+    changes = [("検索のパスワード", _password_shown(supplier), "新しいパスワード")]
     if supplier.login_id != login_id:
         changes.insert(0, ("検索のユーザID", supplier.login_id or "なし", login_id))
     return changes
+
+
+def _password_shown(supplier: Supplier) -> str:
+    if not supplier.login_password:
+        return "なし"
+    subject = subject_of(supplier.section, supplier.supplier_number)
+    given = next((act for act in staff_queries.acts(subject) if act.kind == "register.login_set"), None)
+    when = f"{given.acted_at.astimezone(JST):%Y年%m月%d日 %H時%M分%S秒}" if given else "一括で"
+    return f"決まっている（{when}）"
 
 
 def set_login(*, deed: Deed, section: Section, supplier_number: str, login_id: str, password: str) -> None:
@@ -364,14 +377,13 @@ def hand_out_logins(
 ) -> int:
     """Give every company on the register that has none a ユーザID and a password, and return how many that were.
 
-    `hand_out` gets them before anything is written: when it fails, no company has a password that nobody knows.
+    `hand_out` gets them as the last thing before the commit: when it fails, no company has a password that nobody knows.
 
     :raises Refused: S-939 when every company has one; S-910 when somebody has given one of them another meanwhile
     """
     logins = [Login(one, one.supplier_number, new_password()) for one in register.without_login(section)]
     if not logins:
         raise Refused(refusal("S-939"))
-    hand_out(logins)
     # Outside the transaction: a hash takes a fiftieth of a second on purpose, and SQLite has one writer.
     hashes = []
     for done, login in enumerate(logins):
@@ -387,6 +399,7 @@ def hand_out_logins(
             suppliers.write_login(supplier=login.supplier, login_id=login.login_id, password=hashed)
         changes = [("検索のユーザIDとパスワードを決めた会社", "", f"{len(logins)}社")]
         staff.record(deed, kind="register.logins_handed_out", subject=subject_of(section), changes=changes)
+        hand_out(logins)
     return len(logins)
 
 

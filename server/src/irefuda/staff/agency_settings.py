@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from irefuda.agencies.models import Agency, SpecialClosure
 from irefuda.staff.models import Role
 from irefuda.staff.operations import Change, Deed, begin, record
+from irefuda.suppliers import queries as suppliers
 from irefuda_core.refusal import Refused, refusal
 from irefuda_core.registration import Policy
 
@@ -83,7 +84,13 @@ def subject_of(agency: Agency) -> str:
 def column_changes(agency: Agency, values: Mapping[str, Any]) -> list[Change]:
     """Return which columns become another value."""
     rows = [(label, getattr(agency, column), values[column]) for column, label in COLUMNS.items() if column in values]
-    return [(label, _shown(before), _shown(after)) for label, before, after in rows if before != after]
+    changes = [(label, _shown(before), _shown(after)) for label, before, after in rows if before != after]
+    if values.get("lookup_needs_password") and not agency.lookup_needs_password:
+        # Whom it would keep out, before it does.
+        for section in agency.sections.order_by("category"):
+            count = suppliers.count_without_login(section)
+            changes.append((f"ユーザIDとパスワードのない会社（{section.get_category_display()}）", "", f"{count}社"))
+    return changes
 
 
 def policy_changes(agency: Agency, policy: Policy) -> list[Change]:

@@ -231,7 +231,7 @@ class AgencyTextsForm(Reasoned):
     lookup_needs_password = forms.BooleanField(
         label=COLUMNS["lookup_needs_password"],
         required=False,
-        help_text="選ぶ前に、名簿の会社ごとに決めておきます（「登録業者名簿」の会社のページ）。決めていない会社は検索を通れません。",
+        help_text="すべての区分で求めます。選ぶ前に、会社ごとに（「登録業者名簿」の会社のページ）、または一括で（システムの運用担当に依頼）決めておきます。決めていない会社は検索を通れません。",
     )
     helpdesk_name = Line(
         label=COLUMNS["helpdesk_name"], max_length=60, missing="ヘルプデスクの名称を入力してください。"

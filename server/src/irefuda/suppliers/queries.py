@@ -50,8 +50,16 @@ def find(*, section: Section, supplier_number: str) -> Supplier | None:
 
 def without_login(section: Section) -> list[Supplier]:
     """Return the companies on the register that have no ユーザID for 資格審査情報検索, by 業者番号."""
-    listed = Supplier.objects.filter(section=section, login_password="").exclude(status=SupplierStatus.ENDED)
-    return list(listed.order_by("supplier_number"))
+    return list(_without_login(section).order_by("supplier_number"))
+
+
+def count_without_login(section: Section) -> int:
+    """Return how many those are."""
+    return _without_login(section).count()
+
+
+def _without_login(section: Section) -> QuerySet[Supplier]:
+    return Supplier.objects.filter(section=section, login_password="").exclude(status=SupplierStatus.ENDED)
 
 
 def get(*, section: Section, supplier_id: int) -> Supplier:

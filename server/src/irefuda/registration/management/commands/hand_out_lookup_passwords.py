@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from openpyxl import Workbook
 
 from irefuda.agencies import queries as agencies
 from irefuda.registration import register
@@ -21,17 +22,17 @@ from irefuda.registration.management.commands.import_suppliers import (
     sections_known,
     sentence,
 )
-from irefuda.registration.reports import Table, as_csv
 from irefuda.suppliers.register_files.cells import printable
 from irefuda.ui import clock
+from irefuda.ui.spreadsheets import harmless
 from irefuda_core.refusal import Refused
 
 
 class Command(BaseCommand):
-    help = "資格審査情報検索のユーザIDとパスワードを、まだ無い会社すべてに決めて、CSVに書き出します。"
+    help = "資格審査情報検索のユーザIDとパスワードを、まだ無い会社すべてに決めて、XLSXに書き出します。"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, metavar="FILE", help="書き出すファイル（まだ無い名前）")
+        parser.add_argument("file", type=Path, metavar="FILE", help="書き出すXLSXのファイル（まだ無い名前）")
         parser.add_argument("--agency", required=True, help="調達機関のコード（4桁）")
         parser.add_argument(
             "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
@@ -44,21 +45,20 @@ class Command(BaseCommand):
         if section is None:
             raise CommandError(f"その調達機関に、その区分はありません。{sections_known()}")
         file: Path = options["file"]
+        if file.suffix.lower() != ".xlsx":
+            raise CommandError("ファイルの名前の終わりを .xlsx にしてください。何も変更していません。")
         bar = Bar(self.stderr if sys.stderr.isatty() else None)
-        written = False
+        created = complete = False
 
         def hand_out(logins: Sequence[register.Login]) -> None:
-            nonlocal written
-            rows: list[list[str | int]] = [
-                [one.supplier.supplier_number, one.supplier.name, one.login_id, one.password] for one in logins
-            ]
+            nonlocal created, complete
             # For its owner alone, and never over a file that is there.
-            place = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            written = True
-            with os.fdopen(place, "w", encoding="utf-8", newline="") as opened:
-                opened.write(as_csv(Table(["業者番号", "商号又は名称", "ユーザID", "パスワード"], rows)))
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+                created = True
+                _workbook(logins).save(opened)
                 opened.flush()
-                os.fsync(place)
+                os.fsync(opened.fileno())
+            complete = True
 
         try:
             count = register.hand_out_logins(
@@ -69,18 +69,35 @@ class Command(BaseCommand):
                 hand_out=hand_out,
                 progress=bar.show,
             )
-        except (Refused, OSError) as failure:
-            # After anything else the file stays: an answer to a commit may be lost when the commit is not.
-            if written:
+        except BaseException as failure:
+            bar.clear()
+            if complete:
+                # Only the commit was left, and its answer may be lost when the commit is not.
+                raise CommandError(
+                    f"{printable(str(file))} のパスワードが決まったかどうか、分かりません。会社のページで確かめてください。"
+                ) from failure
+            if created:
                 file.unlink(missing_ok=True)
+            if not isinstance(failure, Refused | OSError):
+                raise
             why = (
                 map(sentence, failure.refusals)
                 if isinstance(failure, Refused)
                 else [f"{file} に書けません（{failure}）。"]
             )
             raise CommandError("\n".join(map(printable, [*why, "何も変更していません。"]))) from None
-        finally:
-            bar.clear()
+        bar.clear()
         self.stdout.write(
-            f"{count}社のユーザIDとパスワードを決め、{printable(str(file))} に書きました。パスワードはこのファイルにしかありません。会社に渡した後、消してください。"
+            f"{count}社のユーザIDとパスワードを決め、{printable(str(file))} に書きました。"
+            "パスワードはこのファイルにしかありません。会社に渡した後、消してください。"
         )
+
+
+def _workbook(logins: Sequence[register.Login]) -> Workbook:
+    """Return the table with text in every cell: a spreadsheet that reads a CSV takes the zeros off a 業者番号."""
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("ユーザIDとパスワード")
+    sheet.append(["業者番号", "商号又は名称", "ユーザID", "パスワード"])
+    for one in logins:
+        sheet.append([one.supplier.supplier_number, harmless(one.supplier.name), one.login_id, one.password])
+    return book
