@@ -201,7 +201,7 @@ class Walk:
         with self.context.expect_page() as opened:
             self.page.get_by_role("link", name=link).click()
         printed = opened.value
-        printed.wait_for_load_state()
+        printed.wait_for_url("**/print/**")
         printed.reload()
         expect(printed.get_by_text("番目に記録されています")).to_be_visible()
         self.camera.look(screen, printed)

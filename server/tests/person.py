@@ -66,6 +66,14 @@ class Person:
         with self.page.expect_navigation():
             link.click()
 
+    def open_print(self) -> Page:
+        """Open the print page in its new tab, and wait for it: until then the tab is an empty one."""
+        with self.context.expect_page() as opened:
+            self.page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
+        printed = opened.value
+        printed.wait_for_url("**/print/**")
+        return printed
+
     def present(self, button: str, card: dict[str, str], *, person: str = "係 花子", keyboard: bool = False) -> None:
         """Press the button that opens the popup, choose the card, and type the PIN there."""
         with self.page.expect_popup() as opened:

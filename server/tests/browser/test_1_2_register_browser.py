@@ -96,9 +96,7 @@ def test_from_the_portal_to_the_mail_and_in(person: Person, city: PracticeCity, 
     company_id = page.inner_text(".company-id")
     assert len(company_id) == 15
 
-    with person.context.expect_page() as opened:
-        page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
-    printed = Watched(opened.value)
+    printed = Watched(person.open_print())
     # Reloading shows the proof as soon as the sequencer, which runs beside the site, has placed the entry.
     printed.page.reload()
     expect(printed.page.get_by_text("番目に記録されています")).to_be_visible()
@@ -217,9 +215,7 @@ def change(person: Person, card: dict[str, str], directory: Path, *, keyboard: b
     person.look("change-address-verified")
     person.go("/9992/goods/change/history/")
     page.goto(done)
-    with person.context.expect_page() as opened:
-        page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
-    printed = Watched(opened.value)
+    printed = Watched(person.open_print())
     printed.page.reload()
     expect(printed.page.get_by_text("番目に記録されています")).to_be_visible()
     person.look("change-print", printed)

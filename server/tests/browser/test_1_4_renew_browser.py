@@ -136,14 +136,13 @@ def renew(person: Person, old: dict[str, str], new: dict[str, str], directory: P
     person.look("renewal-done")
     assert page.inner_text("h1") == "ICカードの更新が終了しました"
     company_id = page.inner_text(".company-id")
-    with person.context.expect_page() as printed:
-        page.get_by_role("link", name="印刷（新しいタブで開きます）").click()
-    printed.value.reload()
-    expect(printed.value.get_by_text("番目に記録されています")).to_be_visible()
+    printed = person.open_print()
+    printed.reload()
+    expect(printed.get_by_text("番目に記録されています")).to_be_visible()
     # The receipt proves both signatures.
-    assert verified(printed.value, person.city, directory) == 0
+    assert verified(printed, person.city, directory) == 0
     assert '"handover"' in (directory / "receipt.json").read_text()
-    printed.value.close()
+    printed.close()
     return company_id
 
 
