@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from browser_for_tests import press_last
 from camera import Camera
 from person import fill
 from playwright.sync_api import BrowserContext, Page, Route, expect
@@ -179,8 +180,7 @@ class Walk:
         self.ok(popup)
         popup.get_by_role("heading", name="電子証明書更新確認").wait_for()
         self.look_at(popup, "renewal-check", self.new, size=WIDE_POPUP)
-        with popup.expect_event("close"):
-            popup.get_by_role("button", name="更新", exact=True).evaluate("(b) => setTimeout(() => b.click(), 0)")
+        press_last(popup, "更新")
         page.wait_for_url("**/renewal/done/**")
         self.camera.look("renewal-done", page)
 

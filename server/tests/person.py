@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Error, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from practice_city import PracticeCity
 from served import Watched
 
@@ -104,16 +103,6 @@ def choose(popup: Page, card: dict[str, str], *, keyboard: bool = False) -> None
     else:
         radio.check()
     expect(radio).to_be_checked()
-
-
-def press_last(popup: Page, button: str, *, keyboard: bool = False) -> None:
-    """Press a button that closes its window, which may be gone before the press has come to its end."""
-    found = popup.get_by_role("button", name=button, exact=True)
-    with popup.expect_event("close"), contextlib.suppress(Error):
-        if keyboard:
-            found.press("Enter")
-        else:
-            found.click()
 
 
 class as_person:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from person import Person, as_person, fill, look_up, press_last, verified
+from browser_for_tests import press_last
+from person import Person, as_person, fill, look_up, verified
 from playwright.sync_api import Page, expect, sync_playwright
 from practice_city import PracticeCity, running
 from served import CHROMIUM

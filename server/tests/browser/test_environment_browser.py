@@ -21,13 +21,12 @@ from typing import Any
 
 import pytest
 from agent_for_tests import free_ports, settings_text, wait_until_answering
-from browser_for_tests import site_entry
+from browser_for_tests import press_last, site_entry
 from builders import make_authority
 from cards_for_tests import SOFTHSM, TestCard, TokenStore
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
-from person import press_last
 from pki_builder import POLICY, Authority
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from served import CHROMIUM, MANAGE, Watched, served
