@@ -368,9 +368,6 @@ def register_card(
     except IntegrityError:
         # Another card of the company became its first, or this one was registered, in this very moment: look again.
         # Once is enough, for what lost by a row that was not there yet now finds it.
-        fingerprint = presenter.card.fingerprint
-        if done := queries.card_from_draft(section=section, draft_id=draft_id, fingerprint=fingerprint):
-            return done
         return _register(section, presenter, draft_id, jws, rules_now, now, salt)
 
 
