@@ -13,13 +13,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from openpyxl import Workbook
 
-from irefuda.agencies import queries as agencies
 from irefuda.registration import register
 from irefuda.registration.management.commands.import_suppliers import (
-    CATEGORIES,
     Bar,
+    add_place,
     refuse_to_change,
-    sections_known,
+    section_named,
     sentence,
 )
 from irefuda.suppliers.register_files.cells import printable
@@ -33,17 +32,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="書き出すXLSXのファイル（まだ無い名前）")
-        parser.add_argument("--agency", required=True, help="調達機関のコード（4桁）")
-        parser.add_argument(
-            "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
-        )
+        add_place(parser)
         parser.add_argument("--reason", default="", help="決める理由（台帳に残ります）")
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_to_change(options["reason"])
-        section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
-        if section is None:
-            raise CommandError(f"その調達機関に、その区分はありません。{sections_known()}")
+        section = section_named(options)
         file: Path = options["file"]
         if file.suffix.lower() != ".xlsx":
             raise CommandError("ファイルの名前の終わりを .xlsx にしてください。何も変更していません。")

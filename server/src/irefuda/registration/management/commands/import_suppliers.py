@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
 
 from irefuda.agencies import queries as agencies
-from irefuda.agencies.models import Category
+from irefuda.agencies.models import Category, Section
 from irefuda.registration import queries, register
 from irefuda.staff.operations import Deed
 from irefuda.suppliers import imports, operations
@@ -51,10 +51,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="名簿のファイル（CSV、XLSX）")
-        parser.add_argument("--agency", required=True, help="調達機関のコード（4桁）")
-        parser.add_argument(
-            "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
-        )
+        add_place(parser)
         parser.add_argument("--dry-run", action="store_true", help="何も変更せずに、結果の報告だけを表示します")
         parser.add_argument("--reason", default="", help="取り込む理由（台帳と取り込みの記録に残ります）")
         parser.add_argument(
@@ -88,11 +85,7 @@ class Command(BaseCommand):
         self._tell(_told(report))
 
     def _import(self, options: dict[str, Any], bar: Bar) -> Report:
-        section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
-        if section is None:
-            raise CommandError(
-                f"調達機関{options['agency']}に、{options['category']} の区分はありません。{sections_known()}"
-            )
+        section = section_named(options)
         path, given = options["file"], read_mapping(options["mapping"]) if options["mapping"] else None
         read = operations.read_file(section=section, path=path, given=given, sheet=options["sheet"], progress=bar.show)
         if options["dry_run"]:
@@ -220,7 +213,27 @@ def sentence(reason: Refusal) -> str:
     return f"{reason.code}　{reason.sentence}　→ {reason.remedy}"
 
 
-def sections_known() -> str:
-    """Return which agencies and sections there are, for whoever named another."""
+def add_place(parser: ArgumentParser) -> None:
+    """Let a command be told whose register it is about."""
+    parser.add_argument("--agency", required=True, help="調達機関のコード（4桁）")
+    parser.add_argument(
+        "--category", required=True, choices=sorted(CATEGORIES), help="works＝工事、コンサル／goods＝物品、役務"
+    )
+
+
+def section_named(options: dict[str, Any]) -> Section:
+    """Return the section that the command was told.
+
+    :raises CommandError: when there is none, with those that there are
+    """
+    section = agencies.section(agency_code=options["agency"], category=CATEGORIES[options["category"]])
+    if section is None:
+        raise CommandError(
+            f"調達機関{options['agency']}に、{options['category']} の区分はありません。{_sections_known()}"
+        )
+    return section
+
+
+def _sections_known() -> str:
     known = "、".join(f"{one.agency.code} {Category(one.category).slug}" for one in agencies.sections())
     return f"あるもの：{known or 'まだ一つもありません'}"
