@@ -28,15 +28,14 @@ from irefuda_core.trust import (
 _PATHS_KEPT = 2_000
 _TRUST_VERSION = beforehand.Question("cards_trustversion", "authorities", "revocation_lists")
 
-_snapshots: dict[str, tuple[tuple[object, object], TrustSnapshot]] = {}
+_snapshots: dict[str, tuple[tuple[object, ...], TrustSnapshot]] = {}
 _paths: dict[str, PathCache] = {}
 
 
 def trust_snapshot(audience: str = "supplier") -> TrustSnapshot:
     """Return the trust store for these people's cards as it is now; one small query unless it has changed."""
     # The stamp is read first: a change in between is read too, and seen again as a change at the next call.
-    authorities_stamp, lists_stamp = _TRUST_VERSION.answer()
-    stamp = (authorities_stamp, lists_stamp)
+    stamp = _TRUST_VERSION.answer()
     known = _snapshots.get(audience)
     if known is not None and known[0] == stamp:
         return known[1]
