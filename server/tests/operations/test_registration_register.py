@@ -6,6 +6,7 @@ import json
 import uuid
 from datetime import timedelta
 
+import psycopg
 import pytest
 from builders import (
     APPLICATION,
@@ -31,6 +32,7 @@ from irefuda.notices.models import Notice
 from irefuda.registration import auth, operations, queries
 from irefuda.registration.models import CardStatus, Draft, RegisteredCard, Registration
 from irefuda.ui import clock
+from irefuda_core.certificate import read_certificate
 from irefuda_core.refusal import Refused
 
 pytestmark = pytest.mark.django_db
@@ -504,3 +506,48 @@ def test_a_certificate_is_found_by_the_index_beside_many_cards_that_are_over(aut
     this = RegisteredCard.objects.filter(section=city.section, issuer_key=one.issuer_key, serial=one.serial)
     # As `existing_cards` asks: the index of the constraint holds the living ones only, and cannot serve this.
     assert "registeredcard_by_certificate" in this.exclude(status=CardStatus.REJECTED).explain()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no plan from one request to the next")
+def test_what_was_planned_while_nobody_had_registered_reads_no_table_once_for_every_card(authority, city):
+    asked = []
+
+    def note(execute, sql, params, many, context):
+        if sql.startswith("SELECT") and "registration_registeredcard" in sql:
+            asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        registered(city, card := authority.card(), now=NOON)
+        fingerprint = read_certificate(card.der).fingerprint
+        queries.card_of(section=city.section, fingerprint=fingerprint)
+        queries.card_standing(section=city.section, fingerprint=fingerprint)
+    statements = dict(asked)
+    assert len(statements) == 3
+    # EXECUTE takes its values as text, which the connection's own cursors do not send.
+    with psycopg.ClientCursor(connection.connection) as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        # Empty from the first page on, as on the first day: what earlier tests took back has left pages behind.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("TRUNCATE registration_registration CASCADE")
+        for number, (sql, params) in enumerate(statements.items()):
+            # psycopg's own planning, by hand: the plan of an empty table serves until the table's numbers are taken.
+            for place in range(len(params)):
+                sql = sql.replace("%s", f"${place + 1}", 1)
+            cursor.execute(f"PREPARE early_{number} AS {sql}")
+            _execute(cursor, f"early_{number}", params)
+        for number in range(40):
+            make_supplier(city.section, supplier_number=f"98{number:07d}")
+            registered(city, authority.card(), now=NOON, supplier_number=f"98{number:07d}")
+        for number, params in enumerate(statements.values()):
+            plan = _execute(cursor, f"early_{number}", params)
+            assert max(_loops(plan)) <= 2, plan
+
+
+def _execute(cursor, name, params):
+    cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} ({', '.join(['%s'] * len(params))})", params)
+    return cursor.fetchone()[0][0]["Plan"]
+
+
+def _loops(plan):
+    return [plan["Actual Loops"], *(loops for part in plan.get("Plans", ()) for loops in _loops(part))]
