@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from django.template import Context, Engine, TemplateSyntaxError
+from django.template import Context, Engine, Origin, TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loaders.locmem import Loader
 from django.urls import NoReverseMatch, reverse
 
 ENGINE = Engine(
@@ -90,3 +93,61 @@ def test_an_address_is_django_s_own_and_follows_the_urls_of_the_site(settings):
     with pytest.raises(NoReverseMatch):
         rendered(source.replace("menu", name, 1), **values)
     assert rendered(f"{{% url '{name}' code place as there %}}[{{{{ there }}}}]", **values) == "[]"
+
+
+class Looked(Loader):
+    """Templates from a dictionary, which counts how often each was asked for."""
+
+    def __init__(self, engine: Engine, templates: dict[str, str]) -> None:
+        super().__init__(engine, templates)
+        self.asked: list[str] = []
+
+    def get_template_sources(self, template_name: str) -> Iterator[Origin]:
+        self.asked.append(template_name)
+        yield from super().get_template_sources(template_name)
+
+
+def looked_at(**templates: str) -> tuple[Engine, Looked]:
+    engine = Engine(builtins=["irefuda.ui.templatetags.quick_parts"], loaders=[])
+    loader = Looked(engine, templates)
+    engine.template_loaders = [loader]
+    return engine, loader
+
+
+PAGE = "{% block head %}[{{ a }}]{% endblock %}{% block body %}{% endblock %}"
+
+
+def test_a_parent_is_looked_for_once_and_every_page_keeps_its_own_blocks():
+    engine, loader = looked_at(
+        page=PAGE,
+        section="{% extends 'page' %}{% block body %}<{% block inner %}{% endblock %}>{% endblock %}",
+        one="{% extends 'section' %}{% block inner %}1{{ a }}{% endblock %}",
+        two="{% extends 'section' %}{% block head %}{{ block.super }}!{% endblock %}{% block inner %}2{% endblock %}",
+        bare="{% extends 'page' %}",
+    )
+    one, two, bare = (engine.get_template(name) for name in ("one", "two", "bare"))
+    for a in "xyx":
+        assert one.render(Context({"a": a})) == f"[{a}]<1{a}>"
+        assert two.render(Context({"a": a})) == f"[{a}]!<2>"
+        assert bare.render(Context({"a": a})) == f"[{a}]"
+    # Each page its own parent; the section, which each of two pages has read for itself, its own.
+    assert loader.asked == ["one", "two", "bare", "section", "page", "section", "page", "page"]
+
+
+def test_a_parent_that_a_page_is_told_is_looked_for_each_time():
+    engine, _ = looked_at(page=PAGE, other="{{ a }}", one="{% extends parent|lower %}{% block body %}1{% endblock %}")
+    one = engine.get_template("one")
+    for parent, shown in (("PAGE", "[x]1"), ("other", "x"), (engine.get_template("page"), "[x]1")):
+        source = (
+            one
+            if isinstance(parent, str)
+            else engine.from_string("{% extends parent %}{% block body %}1{% endblock %}")
+        )
+        assert source.render(Context({"a": "x", "parent": parent})) == shown
+
+
+def test_a_page_that_extends_itself_is_an_error_and_not_an_endless_loop():
+    engine, _ = looked_at(one="{% extends 'two' %}", two="{% extends 'one' %}")
+    for _ in range(2):
+        with pytest.raises(TemplateDoesNotExist):
+            engine.get_template("one").render(Context({}))

@@ -8,10 +8,20 @@ from typing import Any, cast
 
 from django import template
 from django.conf import settings
-from django.template.base import FilterExpression, NodeList, Parser, Token, TokenType
+from django.template.base import (
+    FilterExpression,
+    NodeList,
+    Parser,
+    Template,
+    TextNode,
+    Token,
+    TokenType,
+    Variable,
+)
 from django.template.context import Context
 from django.template.defaulttags import URLNode
 from django.template.defaulttags import url as parse_url
+from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode, ExtendsNode, do_extends
 from django.urls import NoReverseMatch, get_script_prefix, get_urlconf, reverse
 from django.utils.html import conditional_escape
 
@@ -52,6 +62,40 @@ def url(parser: Parser, token: Token) -> Address:
     """`{% url … %}`."""
     node = parse_url(parser, token)
     return Address(node.view_name, node.args, node.kwargs, node.asvar)
+
+
+class Extends(ExtendsNode):
+    """Django's `{% extends %}`: the parent that a page names, and the blocks that it has, are looked for once."""
+
+    found: tuple[Template, dict[str, BlockNode]] | None = None
+
+    def render(self, context: Context) -> str:
+        """Return the parent's page with this page's blocks."""
+        name = cast("FilterExpression", self.parent_name)
+        if name.filters or isinstance(name.var, Variable):
+            # Another one each time.
+            return str(super().render(context))
+        if self.found is None:
+            parent = self.get_parent(context)
+            first = next((node for node in parent.nodelist if not isinstance(node, TextNode)), None)
+            # Of a parent that has one itself they come in with that.
+            of_root = [] if isinstance(first, ExtendsNode) else parent.nodelist.get_nodes_by_type(BlockNode)
+            self.found = parent, {block.name: block for block in cast("list[BlockNode]", of_root)}
+        parent, blocks = self.found
+        known = context.render_context.get(BLOCK_CONTEXT_KEY)
+        if known is None:
+            known = context.render_context[BLOCK_CONTEXT_KEY] = BlockContext()
+        known.add_blocks(self.blocks)
+        known.add_blocks(blocks)
+        with context.render_context.push_state(parent, isolated_context=False):
+            return str(parent._render(context))  # type: ignore[attr-defined]
+
+
+@register.tag("extends")
+def extends(parser: Parser, token: Token) -> Extends:
+    """`{% extends … %}`."""
+    node = do_extends(parser, token)
+    return Extends(node.nodelist, node.parent_name)
 
 
 class Kept(template.Node):
