@@ -12,7 +12,7 @@ from irefuda.notices.models import Notice
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("static_files")]
 CHANGE = "/9992/goods/change/"
-PAGES = {"form": 4, "mistakes": 4, "check": 4, "done": 3, "print": 5, "receipt": 5, "address": 3, "history": 3}
+PAGES = {"form": 4, "mistakes": 4, "check": 4, "done": 3, "print": 4, "receipt": 4, "address": 3, "history": 3}
 PRESSES = {"mistake": 5, "confirm": 5, "wrong code": 5, "right code": 12}
 
 

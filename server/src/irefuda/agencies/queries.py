@@ -27,7 +27,13 @@ def rules_time(now: datetime) -> datetime:
 
 def sections() -> list[Section]:
     """Return every section with its agency, by agency code and category; they are shared, so nobody changes them."""
-    return list(_sections(_installation()[0]).values())
+    return sections_and_clock()[0]
+
+
+def sections_and_clock() -> tuple[list[Section], timedelta]:
+    """Return `sections()`, and by how much the rules' time differs from real time: the portal's pages ask both."""
+    stamp, clock_moved = _installation()
+    return list(_sections(stamp).values()), clock_moved
 
 
 def section(*, agency_code: str, category: str) -> Section | None:

@@ -31,15 +31,17 @@ class Counter:
     office: Open | Closed
 
 
-def counters(*, now: datetime, category: Category | None = None) -> list[Counter]:
-    """Return the agencies that have a section (of `category`), by code; `now` is the rules' time."""
+def counters(*, now: datetime, category: Category | None = None) -> tuple[datetime, list[Counter]]:
+    """Return the rules' time at `now`, and the agencies that have a section (of `category`), by code, as they stand then."""
+    sections, clock_moved = agencies.sections_and_clock()
+    rules_now = now + clock_moved
     found: dict[int, list[Section]] = {}
-    for section in agencies.sections():
+    for section in sections:
         if category is None or section.category == category:
             found.setdefault(section.agency_id, []).append(section)
-    return [
-        Counter(sections[0].agency, tuple(sections), agencies.office_state(sections[0].agency, now=now))
-        for sections in found.values()
+    return rules_now, [
+        Counter(ones[0].agency, tuple(ones), agencies.office_state(ones[0].agency, now=rules_now))
+        for ones in found.values()
     ]
 
 

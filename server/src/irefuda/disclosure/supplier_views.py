@@ -16,7 +16,6 @@ from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
 from irefuda.agencies.models import Category
-from irefuda.agencies.queries import rules_time
 from irefuda.agencies.queries import sections as every_section
 from irefuda.disclosure import faq as questions
 from irefuda.disclosure import manual as pictured
@@ -38,8 +37,7 @@ CATEGORIES = {category.slug: category for category in Category}
 
 def _page(request: HttpRequest, name: str, *, status: int = 200, **context: object) -> HttpResponse:
     """Render one page of the portal with the offices' state at the rules' time."""
-    now = rules_time(clock.now())
-    counters = queries.counters(now=now)
+    now, counters = queries.counters(now=clock.now())
     shown = {"server_time": now, "counters": counters, **context}
     return render(request, f"disclosure/{name}.html", shown, status=status)
 
@@ -138,14 +136,9 @@ def sections(request: HttpRequest, slug: str) -> HttpResponse:
     """List the 調達機関 of one 区分."""
     if slug not in CATEGORIES:
         raise Http404
-    now = rules_time(clock.now())
     chosen = CATEGORIES[slug]
-    context = {
-        "server_time": now,
-        "category": chosen,
-        "slug": slug,
-        "counters": queries.counters(now=now, category=chosen),
-    }
+    now, counters = queries.counters(now=clock.now(), category=chosen)
+    context = {"server_time": now, "category": chosen, "slug": slug, "counters": counters}
     return render(request, "disclosure/sections.html", context)
 
 

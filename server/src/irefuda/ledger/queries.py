@@ -21,7 +21,9 @@ from irefuda_core import merkle, receipt
 BUNDLE_FORMAT = "irefuda-receipt/1"
 # What every print page asks, plain: Django takes three to five times as long to build such a query as to run it.
 LATEST_CHECKPOINT = f"SELECT {rows.columns(Checkpoint)} FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"  # noqa: S608 -- our own names
-PLACE = "SELECT seq FROM ledger_leaf WHERE entry_id = %s"
+# With the head, because whoever asks for a place asks for the head that includes it.
+HEAD_AND_PLACE = """SELECT head.size, head.note, leaf.seq
+FROM ledger_checkpoint head LEFT JOIN ledger_leaf leaf ON leaf.entry_id = %s"""
 
 
 def with_nodes(compute: Callable[[merkle.NodeReader], Any]) -> Any:
@@ -60,10 +62,15 @@ def published_checkpoint(now: datetime) -> Checkpoint | None:
     It changes at full hours only, so that nobody can read from it when, and how many, firms applied. In the practice
     realm it is the newest.
     """
-    if settings.PRACTICE:
+    before = _published_before(now)
+    if before is None:
         return latest_checkpoint()
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    return Checkpoint.objects.filter(signed_at__lt=hour).order_by("-size").first()
+    return Checkpoint.objects.filter(signed_at__lt=before).order_by("-size").first()
+
+
+def _published_before(now: datetime) -> datetime | None:
+    """Return before when a head must have been signed so that the public may see it at `now`; None: whenever it was."""
+    return None if settings.PRACTICE else now.replace(minute=0, second=0, microsecond=0)
 
 
 def proof(entry_id: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | None:
@@ -71,24 +78,29 @@ def proof(entry_id: uuid.UUID, now: datetime | None = None) -> dict[str, Any] | 
 
     Without `now` the newest checkpoint counts as published.
     """
-    head = published_checkpoint(now) if now else latest_checkpoint()
-    seq = _place(entry_id)
-    if head is None or seq is None or seq >= head.size:
+    size, note, seq = _head_and_place(entry_id, _published_before(now) if now else None)
+    if seq is None or seq >= size:
         return None
-    path = with_nodes(lambda read: merkle.inclusion_proof(seq, head.size, read))
+    path = with_nodes(lambda read: merkle.inclusion_proof(seq, size, read))
     return {
         "leaf_index": seq,
-        "tree_size": head.size,
+        "tree_size": size,
         "hashes": [item.hex() for item in path],
-        "checkpoint": head.note,
+        "checkpoint": note,
     }
 
 
-def _place(entry_id: uuid.UUID) -> int | None:
+def _head_and_place(entry_id: uuid.UUID, before: datetime | None) -> tuple[int, str, int | None]:
+    """Return size and note of the newest head that was signed before that moment, and the entry's place if it has one."""
+    values: list[Any] = [Entry._meta.pk.get_db_prep_value(entry_id, connection)]
+    condition = ""
+    if before is not None:
+        condition = " WHERE head.signed_at < %s"
+        values.append(connection.ops.adapt_datetimefield_value(before))
     with connection.cursor() as cursor:
-        cursor.execute(PLACE, [Entry._meta.pk.get_db_prep_value(entry_id, connection)])
+        cursor.execute(f"{HEAD_AND_PLACE}{condition} ORDER BY head.size DESC LIMIT 1", values)
         row = cursor.fetchone()
-    return row[0] if row else None
+    return row or (0, "", None)
 
 
 def proof_by_hash(entry_hash: str, now: datetime) -> dict[str, Any] | None:
@@ -177,7 +189,7 @@ def entry_of_hash(entry_hash: str) -> Entry | None:
 
 def place(entry_id: uuid.UUID) -> int | None:
     """Return the entry's place, or None while it waits for one."""
-    return _place(entry_id)
+    return Leaf.objects.filter(entry_id=entry_id).values_list("seq", flat=True).first()
 
 
 def including_checkpoint(seq: int) -> Checkpoint | None:
