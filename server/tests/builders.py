@@ -171,7 +171,8 @@ def prepare(city: City, card: Issued, *, now: datetime, rep: str = "daihyo@examp
     """Return the card's draft with the document that it is asked to sign; `rep` is the address of 代表窓口."""
     draft = look_up(city, card, now=now, **typed)
     who = {"section": city.section, "draft": draft, "presenter": make_presenter(card), "rules_now": now}
-    known = operations.company_known(**who)
+    registration = queries.registration_of(section=city.section, supplier=draft.supplier)
+    known = operations.company_known(**who, registration=registration)
     answers = operations.Answers(known.representative or {**CONTACT, "email": rep}, CONTACT, known.company)
     return operations.prepare_document(**who, answers=answers, now=now)
 

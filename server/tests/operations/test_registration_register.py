@@ -412,8 +412,9 @@ def test_a_card_of_another_name_is_refused_and_sees_nothing(city, authority):
     city.supplier.name = "（株）テスト商会01"
     city.supplier.save()
     draft.refresh_from_db()
-    show = {"draft": draft, "section": city.section, "presenter": make_presenter(stranger), "rules_now": NOON}
-    assert refused(operations.company_known, **show) == ["R-108"]
+    registration = queries.registration_of(section=city.section, supplier=draft.supplier)
+    show = {"section": city.section, "presenter": make_presenter(stranger), "rules_now": NOON}
+    assert refused(operations.company_known, draft=draft, registration=registration, **show) == ["R-108"]
 
 
 @pytest.fixture
@@ -436,8 +437,9 @@ def test_a_provisional_card_speaks_for_nobody(city, authority):
     Notice.objects.all().delete()
     own = authority.card()
     draft = look_up(city, own, now=NOON)
-    show = {"draft": draft, "section": city.section, "presenter": make_presenter(own), "rules_now": NOON}
-    assert operations.company_known(**show).representative is None
+    registration = queries.registration_of(section=city.section, supplier=draft.supplier)
+    show = {"section": city.section, "presenter": make_presenter(own), "rules_now": NOON}
+    assert operations.company_known(draft=draft, registration=registration, **show).representative is None
     done = registered(city, own, now=NOON)
     assert done.status == CardStatus.ACTIVE
     assert done.registration.representative["email"] == "daihyo@example.jp"

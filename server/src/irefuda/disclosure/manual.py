@@ -153,8 +153,14 @@ def explaining(page: str) -> tuple[Section, Step] | None:
 def explained(request: HttpRequest) -> dict[str, str]:
     """Return `explained`, the address of the step that explains the page, for the frame of every page."""
     match = request.resolver_match
-    found = explaining(match.url_name) if settings.SITE == "supplier" and match and match.url_name else None
-    return {"explained": address(*found)} if found else {}
+    page = match.url_name if settings.SITE == "supplier" and match else None
+    return {"explained": _explained(page) if page else ""}
+
+
+@cache
+def _explained(page: str) -> str:
+    found = explaining(page)
+    return address(*found) if found else ""
 
 
 def address(section: Section, step: Step) -> str:

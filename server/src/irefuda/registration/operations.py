@@ -178,8 +178,10 @@ class Known:
     representative: dict[str, str] | None = None
 
 
-def company_known(*, draft: Draft, section: Section, presenter: Presenter, rules_now: datetime) -> Known:
-    """Return what the company's other cards have entered, beside what the register says.
+def company_known(
+    *, draft: Draft, registration: Registration | None, section: Section, presenter: Presenter, rules_now: datetime
+) -> Known:
+    """Return what the company's other cards have entered into its `registration`, beside what the register says.
 
     A card whose company name does not agree never sees it, whatever the policy: it types its own, for the agency to judge.
 
@@ -188,7 +190,6 @@ def company_known(*, draft: Draft, section: Section, presenter: Presenter, rules
     doubts = _ask_rulebook(section, draft.supplier, presenter, rules_now)
     if "name" in doubts:
         return _known(None, draft.supplier)
-    registration = queries.registration_of(section=section, supplier=draft.supplier)
     refuse_if_halted(registration)
     return _known(registration, draft.supplier)
 

@@ -54,8 +54,11 @@ UNION
 DRAFT_COLUMNS, REGISTRATION_COLUMNS, CARD_COLUMNS = map(rows.columns, (Draft, Registration, RegisteredCard))
 DRAFT_OF = f"""SELECT {DRAFT_COLUMNS} FROM registration_draft
 WHERE section_id = %s AND fingerprint = %s AND kind = %s AND updated_at > %s"""  # noqa: S608 -- our own names
-DRAFT_AND_SUPPLIER = f"""SELECT {rows.columns(Draft, "draft")}, {rows.columns(Supplier, "supplier")}
+DRAFT_AND_COMPANY = f"""SELECT {rows.columns(Draft, "draft")}, {rows.columns(Supplier, "supplier")},
+    {rows.columns(Registration, "registration")}
 FROM registration_draft draft JOIN suppliers_supplier supplier ON supplier.id = draft.supplier_id
+LEFT JOIN registration_registration registration
+    ON registration.section_id = draft.section_id AND registration.supplier_id = draft.supplier_id
 WHERE draft.section_id = %s AND draft.fingerprint = %s AND draft.kind = %s AND draft.updated_at > %s"""  # noqa: S608 -- our own names
 REGISTRATION_OF = f"""SELECT {REGISTRATION_COLUMNS} FROM registration_registration
 WHERE section_id = %s AND supplier_id = %s"""  # noqa: S608 -- our own names
@@ -136,13 +139,23 @@ def draft_of(
     *, section: Section, fingerprint: str, now: datetime, kind: DraftKind = DraftKind.REGISTRATION
 ) -> Draft | None:
     """Return what the holder of this card has typed in the last 30 days, or None."""
+    return draft_and_registration(section=section, fingerprint=fingerprint, now=now, kind=kind)[0]
+
+
+def draft_and_registration(
+    *, section: Section, fingerprint: str, now: datetime, kind: DraftKind = DraftKind.REGISTRATION
+) -> tuple[Draft | None, Registration | None]:
+    """Return the same, and the registration of the draft's company if other cards of it have made one."""
     found = rows.fetch_together(
-        (Draft, Supplier), DRAFT_AND_SUPPLIER, [section.id, fingerprint, str(kind), now - DRAFT_LIFE]
+        (Draft, Supplier, Registration),
+        DRAFT_AND_COMPANY,
+        [section.id, fingerprint, str(kind), now - DRAFT_LIFE],
     )
-    for draft, supplier in found:
+    for draft, supplier, registration in found:
         draft.section = supplier.section = section
         draft.supplier = supplier
-    return found[0][0] if found else None
+        return draft, with_company(registration, section=section, supplier=supplier)
+    return None, None
 
 
 def bare_draft_of(

@@ -192,14 +192,18 @@ def _same_company(request: HttpRequest, draft: Draft) -> None:
 def enter_contacts(request: HttpRequest, section: Section) -> HttpResponse:
     """「利用者登録」: 企業情報, 代表窓口情報, ICカード利用部署情報."""
     now = clock.now()
-    draft = queries.draft_of(section=section, fingerprint=auth.typing_card(request), now=now)
+    draft, registration = queries.draft_and_registration(
+        section=section, fingerprint=auth.typing_card(request), now=now
+    )
     rules_now = rules_time(request, now)
     known = None
     try:
         presenter = auth.presenter(request, now=now, saved=draft is not None)
         if draft is None:
             return go("registration-lookup", section)
-        company = operations.company_known(draft=draft, section=section, presenter=presenter, rules_now=rules_now)
+        company = operations.company_known(
+            draft=draft, registration=registration, section=section, presenter=presenter, rules_now=rules_now
+        )
         known = company.representative
         if request.method == "POST":
             _same_company(request, draft)
@@ -352,8 +356,11 @@ def _print_page(
         "proof": ledger.proof(card.ledger_entry, clock.now()),
         "pdf_url": _address("registration-pdf", section, card_id),
         "receipt_url": _address("registration-receipt", section, card_id),
+        "event": None,
+        "pdf": False,
+        **more,
     }
-    return card, page(request, "print", section, **context, **more)
+    return card, page(request, "print", section, **context)
 
 
 def _address(name: str, section: Section, card_id: uuid.UUID) -> str:

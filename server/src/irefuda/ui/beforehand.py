@@ -7,6 +7,7 @@ once and for a second: asked again, or later (somebody's form may arrive slowly)
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -58,15 +59,8 @@ def ask_with(select: str, column: str, values: Sequence[str | None]) -> Any:
             cursor.execute(select, values)
             row = cursor.fetchone()
             return row and row[0]
-        questions = list(_questions.values())
-        columns = [f"asked.{column}", *(f"{one.table}.{name}" for one in questions for name in one.columns)]
-        joins = "".join(f" LEFT JOIN {one.table} ON {one.table}.id = 1" for one in questions)
-        # From one row that is always there: the questions are answered also when the session is not found.
-        cursor.execute(
-            f"SELECT {', '.join(columns)} FROM (SELECT 1 AS one) AS always"  # noqa: S608 -- our own names
-            f" LEFT JOIN ({select}) AS asked ON 1 = 1{joins}",
-            values,
-        )
+        questions = tuple(_questions.values())
+        cursor.execute(_all_of(select, column, questions), values)
         found, *rest = cursor.fetchone()
     now, start = time.monotonic(), 0
     for one in questions:
@@ -74,3 +68,14 @@ def ask_with(select: str, column: str, values: Sequence[str | None]) -> Any:
         answers[one.table] = (now, tuple(rest[start:end]))
         start = end
     return found
+
+
+@functools.cache
+def _all_of(select: str, column: str, questions: tuple[Question, ...]) -> str:
+    columns = [f"asked.{column}", *(f"{one.table}.{name}" for one in questions for name in one.columns)]
+    joins = "".join(f" LEFT JOIN {one.table} ON {one.table}.id = 1" for one in questions)
+    # From one row that is always there: the questions are answered also when the session is not found.
+    return (
+        f"SELECT {', '.join(columns)} FROM (SELECT 1 AS one) AS always"  # noqa: S608 -- our own names
+        f" LEFT JOIN ({select}) AS asked ON 1 = 1{joins}"
+    )

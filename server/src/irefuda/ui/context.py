@@ -28,6 +28,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "broken_promises": getattr(request, "broken_promises", 0),
         # Of a page that belongs to none. To look in vain for a name takes a template longer than to render a line.
         "section": None,
+        "steps": None,
         "supplier_origin": settings.SUPPLIER_ORIGIN,
         "public_origin": settings.PUBLIC_ORIGIN,
         "agent_ports": " ".join(str(port) for port in settings.CARD_AGENT_PORTS),

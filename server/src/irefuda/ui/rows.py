@@ -27,13 +27,16 @@ def fetch(model: type[Row], sql: str, values: Sequence[object] | Mapping[str, ob
 
     `Model.objects.raw` looks for the columns by name and makes a compiler to read them: that takes longer than the query.
     """
-    return [row for (row,) in fetch_together((model,), sql, values)]
+    return [row for (row,) in fetch_together((model,), sql, values)]  # every row has its key
 
 
 def fetch_together(
     models: Sequence[type[Model]], sql: str, values: Sequence[object] | Mapping[str, object] = ()
 ) -> list[tuple[Any, ...]]:
-    """Return the rows of a join: one of each model, whose columns stand behind each other; nothing ties them yet."""
+    """Return the rows of a join: one of each model, whose columns stand behind each other; nothing ties them yet.
+
+    Where a LEFT JOIN found none, None stands.
+    """
     # A moment as this engine takes it; the rest stays what it is.
     adapt = connection.ops.adapt_unknown_value
     adapted = (
@@ -52,7 +55,17 @@ def fetch_together(
                 row[start + place] = convert(row[start + place], column, connection)
         parts.append((model, names, slice(start, start + len(names))))
         start += len(names)
-    return [tuple(model.from_db(connection.alias, names, row[part]) for model, names, part in parts) for row in found]
+    return [tuple(_row(model, names, row[part]) for model, names, part in parts) for row in found]
+
+
+def _row(model: type[Row], names: list[str], values: list[Any]) -> Row | None:
+    there = values[_place_of_key(model)] is not None
+    return model.from_db(connection.alias, names, values) if there else None
+
+
+@functools.cache
+def _place_of_key(model: type[Model]) -> int:
+    return model._meta.concrete_fields.index(model._meta.pk)
 
 
 @functools.cache

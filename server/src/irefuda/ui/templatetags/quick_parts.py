@@ -104,13 +104,17 @@ class Kept(template.Node):
     # Nothing in it can be overridden by a page, so nobody has to look for blocks in it at every rendering.
     child_nodelists = ()
 
-    def __init__(self, nodelist: NodeList, depends_on: list[FilterExpression]) -> None:
+    def __init__(self, nodelist: NodeList, depends_on: list[str | FilterExpression]) -> None:
         self.nodelist, self.depends_on = nodelist, depends_on
         self.rendered: dict[tuple[object, ...], str] = {}
 
     def render(self, context: Context) -> str:
         """Return the part as it was rendered for these values."""
-        values = tuple(one.resolve(context, ignore_failures=True) for one in self.depends_on)
+        # A name without a dot is looked up straight away: there are ten of them in the frame of a page.
+        values = tuple(
+            context.get(one) if isinstance(one, str) else one.resolve(context, ignore_failures=True)
+            for one in self.depends_on
+        )
         if (known := self.rendered.get(values)) is not None:
             return known
         rendered = self.nodelist.render(context)
@@ -137,4 +141,4 @@ def kept(parser: Parser, token: Token) -> Kept:
                     raise template.TemplateSyntaxError(f"{{% kept %}} does not name {word!r}")
     nodelist = parser.parse(("endkept",))
     parser.delete_first_token()
-    return Kept(nodelist, [parser.compile_filter(name) for name in names])
+    return Kept(nodelist, [name if name.isidentifier() else parser.compile_filter(name) for name in names])
