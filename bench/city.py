@@ -29,6 +29,8 @@ from irefuda_core.certificate import CardCertificate, read_certificate
 
 REVOKED = 20_000
 FLOOR_ROWS = 10_000
+# So many companies have a card before anything is measured.
+REGISTERED = 500
 TYP = documents.registration_application.typ("practice")
 _addresses = (f"10.{a}.{b}.{c}" for a, b, c in itertools.product(range(256), range(256), range(1, 255)))
 
@@ -79,10 +81,12 @@ class City:
             [Read(number=f"{place:09d}", name=f"床 {place}") for place in range(FLOOR_ROWS)], batch_size=5000
         )
         self._places = iter(range(suppliers))
+        # A city that is at work, not one in its first minute.
+        self.register(self.holders(REGISTERED))
         with connection.cursor() as cursor:
             # As autovacuum would have done long ago: the tables with rows. It never looks at an empty one, whose plans
             # are made for the rows that will come; after an ANALYZE they would be made for none.
-            for filled in (Supplier, Read):
+            for filled in (Supplier, Registration, RegisteredCard, Read):
                 cursor.execute(f"ANALYZE {connection.ops.quote_name(filled._meta.db_table)}")
 
     def holders(self, count: int) -> list[Holder]:

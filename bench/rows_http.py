@@ -11,8 +11,9 @@ from city import FLOOR_ROWS, City, Holder, Visit, floor_requests
 from measuring import Row, interleaved, median, milliseconds, per_second, ratios, times
 
 CONNECTIONS = 8
-# So many times the visits of a run are made first: sixteen threads have a connection each, whose statements are not planned yet.
-WARM_UP = 4
+# So many times the visits of a run are made first: sixteen threads have a connection each, which plans a statement for good
+# when it has been asked eight times.
+WARM_UP = 6
 WHOLE, REGISTERING, PAGE, LOGIN, RATE = 25, 4, 5, 0.4, 250
 
 
