@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from django import forms
 from django.forms.renderers import TemplatesSetting
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from irefuda.ui.forms import INPUTS, Renderer
 
@@ -15,7 +17,15 @@ WIDGETS = [
     forms.NumberInput(attrs={"min": 0}),
     forms.HiddenInput(),
 ]
-VALUES = [None, "", "㈱髙﨑", "\"><script>alert('1')</script>&amp;", 7]
+VALUES = [
+    None,
+    "",
+    "㈱髙﨑",
+    "\"><script>alert('1')</script>&amp;",
+    mark_safe("a&amp;b"),
+    gettext_lazy("Enter <number>"),
+    7,
+]
 
 
 def read(html):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from django.template import Context, Engine, Origin, TemplateDoesNotExist, TemplateSyntaxError
@@ -93,6 +94,25 @@ def test_an_address_is_django_s_own_and_follows_the_urls_of_the_site(settings):
     with pytest.raises(NoReverseMatch):
         rendered(source.replace("menu", name, 1), **values)
     assert rendered(f"{{% url '{name}' code place as there %}}[{{{{ there }}}}]", **values) == "[]"
+
+
+def test_a_place_is_read_from_whatever_django_reads_it_from(settings):
+    settings.ROOT_URLCONF = "irefuda.config.urls_supplier"
+    attribute, key = SimpleNamespace(code="9992"), {"code": "9992", "items": "9992"}
+    method, listed = SimpleNamespace(code=lambda: "9992"), ["9992"]
+    for read, values in (
+        ("a.b.code", {"a": SimpleNamespace(b=attribute)}),
+        ("a.code", {"a": method}),
+        ("a.code", {"a": key}),
+        ("a.items", {"a": key}),
+        ("a.0", {"a": listed}),
+        ("a.b.code", {"a": {"b": attribute}}),
+        ("a|slice:':4'", {"a": "99923"}),
+        ("'9992'", {}),
+    ):
+        assert rendered(f"{{% url 'section' {read} '1' %}}", **values) == "/9992/goods/", read
+    with pytest.raises(NoReverseMatch):
+        rendered("{% url 'section' a.b.code '1' %}", a=attribute)
 
 
 class Looked(Loader):

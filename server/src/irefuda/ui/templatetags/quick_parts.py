@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 from django import template
@@ -31,15 +32,42 @@ KEPT = 64
 WORDS = frozenset({"if", "elif", "else", "endif", "static", "and", "or", "not"})
 
 
+def _reader(expression: FilterExpression, *, ignore_failures: bool = False) -> Callable[[Context], Any]:
+    """Return what reads `a.b.c` from the context by attributes, where Django tries at every dot whether it is a key.
+
+    Whatever is none, or has to be called or filtered, is left to Django.
+    """
+
+    def as_django_does(context: Context) -> Any:
+        return expression.resolve(context, ignore_failures=ignore_failures)
+
+    variable = expression.var
+    if expression.filters or not isinstance(variable, Variable) or not variable.lookups or variable.translate:
+        return as_django_does
+    first, *attributes = variable.lookups
+
+    def read(context: Context) -> Any:
+        value = context.get(first)
+        for name in attributes:
+            value = getattr(value, name, None)
+        return as_django_does(context) if value is None or callable(value) else value
+
+    return read
+
+
 class Address(URLNode):
     """Django's `{% url %}` for addresses of names and places in a path: there are few, and each is asked for very often."""
+
+    def __init__(self, node: URLNode) -> None:
+        super().__init__(node.view_name, node.args, node.kwargs, node.asvar)
+        self.readers = [_reader(arg) for arg in node.args]
 
     def render(self, context: Context) -> str:
         """Return the address, or put it into the context; "" there when this site has no such page."""
         if self.kwargs:
             return str(super().render(context))
         urlconf = get_urlconf() or settings.ROOT_URLCONF
-        args = tuple(arg.resolve(context) for arg in self.args)
+        args = tuple(read(context) for read in self.readers)
         try:
             url = _address(urlconf, get_script_prefix(), self.view_name.resolve(context), args)
         except NoReverseMatch:
@@ -60,8 +88,7 @@ def _address(urlconf: str, prefix: str, name: str, args: tuple[Any, ...]) -> str
 @register.tag("url")
 def url(parser: Parser, token: Token) -> Address:
     """`{% url … %}`."""
-    node = parse_url(parser, token)
-    return Address(node.view_name, node.args, node.kwargs, node.asvar)
+    return Address(parse_url(parser, token))
 
 
 class Extends(ExtendsNode):
@@ -104,17 +131,13 @@ class Kept(template.Node):
     # Nothing in it can be overridden by a page, so nobody has to look for blocks in it at every rendering.
     child_nodelists = ()
 
-    def __init__(self, nodelist: NodeList, depends_on: list[str | FilterExpression]) -> None:
+    def __init__(self, nodelist: NodeList, depends_on: list[Callable[[Context], Any]]) -> None:
         self.nodelist, self.depends_on = nodelist, depends_on
         self.rendered: dict[tuple[object, ...], str] = {}
 
     def render(self, context: Context) -> str:
         """Return the part as it was rendered for these values."""
-        # A name without a dot is looked up straight away: there are ten of them in the frame of a page.
-        values = tuple(
-            context.get(one) if isinstance(one, str) else one.resolve(context, ignore_failures=True)
-            for one in self.depends_on
-        )
+        values = tuple(read(context) for read in self.depends_on)
         if (known := self.rendered.get(values)) is not None:
             return known
         rendered = self.nodelist.render(context)
@@ -141,4 +164,4 @@ def kept(parser: Parser, token: Token) -> Kept:
                     raise template.TemplateSyntaxError(f"{{% kept %}} does not name {word!r}")
     nodelist = parser.parse(("endkept",))
     parser.delete_first_token()
-    return Kept(nodelist, [name if name.isidentifier() else parser.compile_filter(name) for name in names])
+    return Kept(nodelist, [_reader(parser.compile_filter(name), ignore_failures=True) for name in names])
