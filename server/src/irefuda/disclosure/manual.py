@@ -140,16 +140,6 @@ def everything() -> tuple[Section, ...]:
     return _read()[1]
 
 
-@cache
-def explaining(page: str) -> tuple[Section, Step] | None:
-    """Return the step that explains a page, given the page's name."""
-    for section in everything():
-        for step in section.steps:
-            if page in step.pages:
-                return section, step
-    return None
-
-
 def explained(request: HttpRequest) -> dict[str, str]:
     """Return `explained`, the address of the step that explains the page, for the frame of every page."""
     match = request.resolver_match
@@ -159,8 +149,8 @@ def explained(request: HttpRequest) -> dict[str, str]:
 
 @cache
 def _explained(page: str) -> str:
-    found = explaining(page)
-    return address(*found) if found else ""
+    steps = ((section, step) for section in everything() for step in section.steps)
+    return next((address(section, step) for section, step in steps if page in step.pages), "")
 
 
 def address(section: Section, step: Step) -> str:

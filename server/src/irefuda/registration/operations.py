@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.template.loader import render_to_string
 
@@ -348,6 +348,9 @@ def card_fields(presenter: Presenter) -> dict[str, str]:
     }
 
 
+# Another card of the company may become its first, or this one be registered, in this very moment.
+@rows.again_if_raced
+@transaction.atomic
 def register_card(
     *,
     section: Section,
@@ -364,24 +367,6 @@ def register_card(
 
     :raises Refused: with every reason; then nothing is written and the draft stays
     """
-    try:
-        return _register(section, presenter, draft_id, jws, rules_now, now, salt)
-    except IntegrityError:
-        # Another card of the company became its first, or this one was registered, in this very moment: look again.
-        # Once is enough, for what lost by a row that was not there yet now finds it.
-        return _register(section, presenter, draft_id, jws, rules_now, now, salt)
-
-
-@transaction.atomic
-def _register(
-    section: Section,
-    presenter: Presenter,
-    draft_id: uuid.UUID,
-    jws: str,
-    rules_now: datetime,
-    now: datetime,
-    salt: bytes,
-) -> RegisteredCard:
     fingerprint = presenter.card.fingerprint
     # Taken and used up in one: it becomes one registration, however often it is sent. Whatever is refused puts it back.
     draft = _take(section=section, draft_id=draft_id, fingerprint=fingerprint, now=now)

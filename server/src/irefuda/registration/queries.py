@@ -115,10 +115,7 @@ def existing_cards(*, section: Section, supplier: Supplier, card: CardCertificat
     with connection.cursor() as cursor:
         cursor.execute(
             EXISTING_CARDS,
-            [
-                *(section.id, supplier.id),
-                *(section.id, card.issuer_key, card.serial_text),
-            ],
+            [section.id, supplier.id, section.id, card.issuer_key, card.serial_text],
         )
         found = cursor.fetchall()
     return [

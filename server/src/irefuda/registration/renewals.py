@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from irefuda.agencies.models import Category, Section
 from irefuda.cards import operations as cards
@@ -279,13 +279,11 @@ def renew_card(
         now=now,
         differs=refusal("R-138"),
     )
-    try:
-        return _renew(renewal, jws_text, now, salt)
-    except IntegrityError:
-        # The new card was registered for another company in this very moment. Once more is enough: now it is found.
-        return _renew(renewal, jws_text, now, salt)
+    return _renew(renewal, jws_text, now, salt)
 
 
+# The new card may be registered for another company in this very moment.
+@rows.again_if_raced
 @transaction.atomic
 def _renew(renewal: Renewal, jws_text: str, now: datetime, salt: bytes) -> RegisteredCard:
     assert renewal.old_card is not None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models import Model
 
 Row = TypeVar("Row", bound=Model)
+Given = ParamSpec("Given")
+Done = TypeVar("Done")
 
 
 def columns(model: type[Model], table: str = "") -> str:
@@ -27,7 +29,7 @@ def fetch(model: type[Row], sql: str, values: Sequence[object] | Mapping[str, ob
 
     `Model.objects.raw` looks for the columns by name and makes a compiler to read them: that takes longer than the query.
     """
-    return [row for (row,) in fetch_together((model,), sql, values)]  # every row has its key
+    return [row for (row,) in fetch_together((model,), sql, values)]
 
 
 def fetch_together(
@@ -49,35 +51,49 @@ def fetch_together(
         found = [list(row) for row in cursor.fetchall()]
     parts, start = [], 0
     for model in models:
-        names, conversions = _reading(model)
+        names, conversions, key = _reading(model)
         for row in found:
             for place, column, convert in conversions:
                 row[start + place] = convert(row[start + place], column, connection)
-        parts.append((model, names, slice(start, start + len(names))))
+        parts.append((model, names, start + key, slice(start, start + len(names))))
         start += len(names)
-    return [tuple(_row(model, names, row[part]) for model, names, part in parts) for row in found]
-
-
-def _row(model: type[Row], names: list[str], values: list[Any]) -> Row | None:
-    there = values[_place_of_key(model)] is not None
-    return model.from_db(connection.alias, names, values) if there else None
-
-
-@functools.cache
-def _place_of_key(model: type[Model]) -> int:
-    return model._meta.concrete_fields.index(model._meta.pk)
+    return [
+        tuple(
+            None if row[key] is None else model.from_db(connection.alias, names, row[part])
+            for model, names, key, part in parts
+        )
+        for row in found
+    ]
 
 
 @functools.cache
-def _reading(model: type[Model]) -> tuple[list[str], list[tuple[int, Any, Callable[..., Any]]]]:
-    """Return the names of the model's columns, and what makes of a column's value what the model holds."""
+def _reading(model: type[Model]) -> tuple[list[str], list[tuple[int, Any, Callable[..., Any]]], int]:
+    """Return the names of the model's columns, what makes of a column's value what the model holds, and the key's place."""
     names, conversions = [], []
     for place, field in enumerate(model._meta.concrete_fields):
         column = field.cached_col
         names.append(field.attname)
         both = (*connection.ops.get_db_converters(column), *column.get_db_converters(connection))
         conversions += [(place, column, convert) for convert in both]
-    return names, conversions
+    return names, conversions, model._meta.concrete_fields.index(model._meta.pk)
+
+
+def again_if_raced(deed: Callable[Given, Done]) -> Callable[Given, Done]:
+    """Do a deed, which must be one transaction, once more when a constraint refuses it.
+
+    Once is enough: it lost by a row that was not there yet when it looked, and now finds that row.
+
+    :raises IntegrityError: when the constraint refuses it again
+    """
+
+    @functools.wraps(deed)
+    def done(*args: Given.args, **kwargs: Given.kwargs) -> Done:
+        try:
+            return deed(*args, **kwargs)
+        except IntegrityError:
+            return deed(*args, **kwargs)
+
+    return done
 
 
 @contextlib.contextmanager
